@@ -1,0 +1,34 @@
+// A view of memory as kernels see it: pointer, shape, strides in elements, dtype. Plain data, owns nothing.
+#pragma once
+#include <cstdint>
+
+#include "core/dtype.h"
+
+namespace fastdl {
+
+constexpr int kMaxDims = 8;
+
+struct View {
+  void* data;
+  int64_t shape[kMaxDims];
+  int64_t strides[kMaxDims];  // in elements; 0 where the dimension is broadcast, may be negative
+  int32_t ndim;
+  DType dtype;
+
+  template <class T> FASTDL_INLINE T* as() const { return static_cast<T*>(data); }
+  FASTDL_INLINE int64_t numel() const {
+    int64_t n = 1;
+    for (int i = 0; i < ndim; ++i) n *= shape[i];
+    return n;
+  }
+  FASTDL_INLINE bool contiguous() const {
+    int64_t expected = 1;
+    for (int i = ndim - 1; i >= 0; --i) {
+      if (shape[i] != 1 && strides[i] != expected) return false;
+      expected *= shape[i];
+    }
+    return true;
+  }
+};
+
+}  // namespace fastdl

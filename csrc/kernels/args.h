@@ -1,0 +1,2 @@
+// Argument structs of all kernels, one header per family.
+#pragma once
