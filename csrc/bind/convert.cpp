@@ -1,0 +1,117 @@
+#include "bind/convert.h"
+
+#include <pybind11/pybind11.h>
+
+#include <cstring>
+
+#include "bind/types.h"
+
+namespace py = pybind11;
+
+namespace fastdl::bind {
+
+int64_t int_from(PyObject* o) {
+  if (FASTDL_UNLIKELY(!PyLong_Check(o))) {
+    if (PyFloat_Check(o) || !PyIndex_Check(o)) wrong_type("an int", o);
+    PyObject* index = PyNumber_Index(o);
+    if (!index) throw PythonError();
+    const int64_t v = PyLong_AsLongLong(index);
+    Py_DECREF(index);
+    if (v == -1 && PyErr_Occurred()) throw PythonError();
+    return v;
+  }
+  const int64_t v = PyLong_AsLongLong(o);
+  if (v == -1 && PyErr_Occurred()) {
+    PyErr_Clear();
+    throw ArgError("must fit in 64 bits");
+  }
+  return v;
+}
+
+double double_from(PyObject* o) {
+  if (PyFloat_Check(o)) return PyFloat_AS_DOUBLE(o);
+  if (PyLong_Check(o) || is_tensor(o) || PyNumber_Check(o)) {
+    const double v = PyFloat_AsDouble(o);
+    if (v == -1.0 && PyErr_Occurred()) {
+      PyErr_Clear();
+      wrong_type("a number", o);
+    }
+    return v;
+  }
+  wrong_type("a number", o);
+}
+
+bool bool_from(PyObject* o) {
+  if (o == Py_True) return true;
+  if (o == Py_False) return false;
+  if (PyLong_Check(o)) return PyLong_AsLong(o) != 0;
+  if (std::strcmp(Py_TYPE(o)->tp_name, "numpy.bool") == 0) return PyObject_IsTrue(o) == 1;
+  wrong_type("a bool", o);
+}
+
+Scalar scalar_from(PyObject* o) {
+  if (PyFloat_Check(o)) return PyFloat_AS_DOUBLE(o);
+  if (PyBool_Check(o)) return o == Py_True;
+  if (PyLong_Check(o)) return int_from(o);
+  if (is_tensor(o)) return ops::item_scalar(unwrap(o));
+  if (Tensor t = number_to_tensor(o); t.defined()) return ops::item_scalar(t);
+  wrong_type("a number", o);
+}
+
+Shape shape_from(PyObject* o) {
+  Shape out;
+  if (PyLong_Check(o) || (!PySequence_Check(o) && PyIndex_Check(o))) {
+    out.push_back(int_from(o));
+    return out;
+  }
+  if (is_tensor(o) || PyUnicode_Check(o) || !PySequence_Check(o)) wrong_type("an int or a sequence of ints", o);
+  PyObject* fast = PySequence_Fast(o, "expected a sequence");
+  if (!fast) throw PythonError();
+  py::object keep = py::reinterpret_steal<py::object>(fast);
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast); ++i) out.push_back(int_from(PySequence_Fast_GET_ITEM(fast, i)));
+  return out;
+}
+
+std::string string_from(PyObject* o) {
+  if (!PyUnicode_Check(o)) wrong_type("a str", o);
+  Py_ssize_t n;
+  const char* s = PyUnicode_AsUTF8AndSize(o, &n);
+  if (!s) throw PythonError();
+  return std::string(s, static_cast<size_t>(n));
+}
+
+TensorList tensors_from(PyObject* o) {
+  if (is_tensor(o) || !PySequence_Check(o) || PyUnicode_Check(o)) wrong_type("a sequence of tensors", o);
+  PyObject* fast = PySequence_Fast(o, "expected a sequence");
+  if (!fast) throw PythonError();
+  py::object keep = py::reinterpret_steal<py::object>(fast);
+  const Py_ssize_t n = PySequence_Fast_GET_SIZE(fast);
+  TensorList out;
+  out.reserve(static_cast<size_t>(n));
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* item = PySequence_Fast_GET_ITEM(fast, i);
+    if (item == Py_None) out.emplace_back();
+    else if (is_tensor(item)) out.push_back(unwrap(item));
+    else wrong_type("a sequence of tensors", item);
+  }
+  return out;
+}
+
+PyObject* to_python(const Scalar& s) {
+  if (s.kind == Scalar::boolean) return PyBool_FromLong(s.i != 0);
+  return s.kind == Scalar::integer ? PyLong_FromLongLong(s.i) : PyFloat_FromDouble(s.d);
+}
+
+PyObject* to_python(const Shape& s) {
+  PyObject* out = PyTuple_New(s.size());
+  for (int i = 0; i < s.size(); ++i) PyTuple_SET_ITEM(out, i, PyLong_FromLongLong(s[i]));
+  return out;
+}
+
+PyObject* to_python(const TensorList& list) {
+  PyObject* out = PyTuple_New(static_cast<Py_ssize_t>(list.size()));
+  for (size_t i = 0; i < list.size(); ++i) PyTuple_SET_ITEM(out, static_cast<Py_ssize_t>(i), wrap(list[i]));
+  return out;
+}
+
+}  // namespace fastdl::bind

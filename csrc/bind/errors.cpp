@@ -1,0 +1,68 @@
+#include "bind/errors.h"
+
+#include <new>
+
+#include "bind/convert.h"
+#include "bind/tensor_type.h"
+#include "core/error.h"
+
+namespace fastdl::bind {
+
+namespace {
+
+PyObject *base_error, *shape_error, *dtype_error, *device_error, *index_error, *value_error, *memory_error, *version_error;
+
+PyObject* make(PyObject* module, const char* name, PyObject* parent, PyObject* builtin, const char* doc) {
+  const std::string full = std::string("fastdl.") + name;
+  PyObject* bases = builtin ? PyTuple_Pack(2, parent, builtin) : PyTuple_Pack(1, parent);
+  PyObject* type = PyErr_NewExceptionWithDoc(full.c_str(), doc, bases, nullptr);
+  Py_DECREF(bases);
+  if (type) PyModule_AddObjectRef(module, name, type);
+  return type;
+}
+
+}  // namespace
+
+bool init_errors(PyObject* module) {
+  base_error = make(module, "Error", PyExc_RuntimeError, nullptr, "The base of fastdl's exceptions.");
+  if (!base_error) return false;
+  shape_error = make(module, "ShapeError", base_error, PyExc_ValueError, "Shapes that do not fit together.");
+  dtype_error = make(module, "DTypeError", base_error, PyExc_TypeError, "An element type that the op does not take.");
+  device_error = make(module, "DeviceError", base_error, nullptr, "Tensors on different devices, or a device that is missing.");
+  index_error = make(module, "IndexError", base_error, PyExc_IndexError, "An index, dimension or label out of range.");
+  value_error = make(module, "ValueError", base_error, PyExc_ValueError, "An argument out of its range.");
+  memory_error = make(module, "OutOfMemoryError", base_error, PyExc_MemoryError, "More memory than there is.");
+  version_error = make(module, "VersionError", base_error, nullptr, "A tensor that a gradient needs was changed in place.");
+  return shape_error && dtype_error && device_error && index_error && value_error && memory_error && version_error;
+}
+
+PyObject* set_exception() {
+  try {
+    throw;
+  } catch (const PythonError&) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error without an exception");
+  } catch (const ArgError& e) {
+    PyErr_SetString(PyExc_TypeError, e.what());
+  } catch (const ShapeError& e) {
+    PyErr_SetString(shape_error, e.what());
+  } catch (const DTypeError& e) {
+    PyErr_SetString(dtype_error, e.what());
+  } catch (const DeviceError& e) {
+    PyErr_SetString(device_error, e.what());
+  } catch (const IndexError& e) {
+    PyErr_SetString(index_error, e.what());
+  } catch (const ValueError& e) {
+    PyErr_SetString(value_error, e.what());
+  } catch (const OutOfMemoryError& e) {
+    PyErr_SetString(memory_error, e.what());
+  } catch (const VersionError& e) {
+    PyErr_SetString(version_error, e.what());
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const std::exception& e) {
+    PyErr_SetString(base_error, e.what());
+  }
+  return nullptr;
+}
+
+}  // namespace fastdl::bind

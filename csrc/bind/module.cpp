@@ -1,0 +1,77 @@
+// The extension module fastdl._C.
+#include <pybind11/pybind11.h>
+
+#include "autograd/accumulate.h"
+#include "bind/autograd.h"
+#include "bind/convert.h"
+#include "bind/errors.h"
+#include "bind/interop.h"
+#include "bind/ops.h"
+#include "bind/types.h"
+#include "core/allocator.h"
+#include "core/parallel.h"
+#include "cpu/backend.h"
+#include "ops/launch.h"
+
+namespace py = pybind11;
+using namespace fastdl;
+
+namespace {
+
+void init_runtime(py::module_& m) {
+  m.def("get_num_threads", &num_threads);
+  m.def("set_num_threads", [](py::object n) { set_num_threads(static_cast<int>(bind::int_from(n.ptr()))); });
+  m.def("cpu_level", [] { return cpu::level_name(cpu::level()); });
+  m.def("cpu_levels", [] {
+    py::list out;
+    for (cpu::Level l : {cpu::Level::base, cpu::Level::avx2, cpu::Level::avx512})
+      if (cpu::level_supported(l)) out.append(cpu::level_name(l));
+    return out;
+  });
+  m.def("set_cpu_level", [](const std::string& name) {
+    for (cpu::Level l : {cpu::Level::base, cpu::Level::avx2, cpu::Level::avx512})
+      if (name == cpu::level_name(l)) {
+        cpu::set_level(l);
+        set_kernel_table(DeviceType::cpu, &cpu::kernels());
+        return;
+      }
+    throw ValueError(str("set_cpu_level: '", name, "', expected base, avx2 or avx512"));
+  });
+  m.def("default_dtype", [] { return py::reinterpret_borrow<py::object>(bind::dtype_object(default_dtype())); });
+  m.def("set_default_dtype", [](py::object t) { set_default_dtype(bind::dtype_from(t.ptr())); });
+  m.def("promote_types", [](py::object a, py::object b) {
+    return py::reinterpret_borrow<py::object>(bind::dtype_object(promote(bind::dtype_from(a.ptr()), bind::dtype_from(b.ptr()))));
+  });
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "fastdl's kernels, tensors and autograd.";
+  py::register_exception_translator([](std::exception_ptr p) {
+    if (!p) return;
+    try {
+      std::rethrow_exception(p);
+    } catch (const py::builtin_exception&) {
+      throw;  // pybind11's own
+    } catch (...) {
+      bind::set_exception();
+    }
+  });
+
+  set_kernel_table(DeviceType::cpu, &cpu::kernels());
+  set_engine_ops({ops::add, ops::zeros, ops::ones_like, ops::clone, [](const Tensor& a, const Tensor& b) { ops::add_(a, b); }});
+  set_blocking_hooks({[]() -> void* { return PyEval_SaveThread(); },
+                      [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }});
+
+  if (!bind::init_errors(m.ptr()) || !bind::init_tensor_type(m.ptr())) throw py::error_already_set();
+  bind::init_types(m.ptr());
+  bind::init_interop(m.ptr());
+  bind::init_autograd(m.ptr());
+  init_runtime(m);
+  try {
+    bind::init_ops(m.ptr());
+  } catch (const bind::PythonError&) {
+    throw py::error_already_set();
+  }
+}

@@ -1,0 +1,38 @@
+// The Python type of tensors: written by hand against CPython's API, since every small operation passes through it.
+#pragma once
+#include <Python.h>
+
+#include "core/tensor.h"
+
+namespace fastdl::bind {
+
+struct PyTensor {
+  PyObject_HEAD
+  Tensor tensor;
+  PyObject* dict;
+  PyObject* weakrefs;
+};
+
+extern PyTypeObject* tensor_type;
+
+bool init_tensor_type(PyObject* module);
+PyObject* wrap(const Tensor& t);  // the tensor's Python object: the one it has, else a new one; None if undefined
+inline bool is_tensor(PyObject* o) { return Py_TYPE(o) == tensor_type || PyType_IsSubtype(Py_TYPE(o), tensor_type); }
+inline const Tensor& unwrap(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->tensor; }
+
+// A Python int, float or bool as a 0-d tensor marked as a number; undefined for anything else.
+Tensor number_to_tensor(PyObject* o);
+
+// Sets the Python exception for the C++ one in flight; always returns null.
+PyObject* set_exception();
+
+// Runs f, turning C++ exceptions into Python ones.
+template <class F> PyObject* guarded(const F& f) {
+  try {
+    return f();
+  } catch (...) {
+    return set_exception();
+  }
+}
+
+}  // namespace fastdl::bind

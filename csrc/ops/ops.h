@@ -1,0 +1,120 @@
+// Every op: checks, output, kernel launch and, beside the forward, the gradient. Grouped by family, in the order of the
+// files that define them.
+#pragma once
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "autograd/autograd.h"
+#include "core/tensor.h"
+
+namespace fastdl {
+
+// A Python number, or a 0-d value: what fill, clamp and the like take.
+struct Scalar {
+  enum Kind { boolean, integer, floating } kind = floating;
+  double d = 0;
+  int64_t i = 0;
+  Scalar() = default;
+  Scalar(bool v) : kind(boolean), d(v), i(v) {}
+  Scalar(int64_t v) : kind(integer), d(static_cast<double>(v)), i(v) {}
+  Scalar(int v) : Scalar(static_cast<int64_t>(v)) {}
+  Scalar(double v) : kind(floating), d(v), i(0) {}
+  DType dtype() const;  // bool, int64, or the default floating-point type
+};
+
+DType default_dtype();
+void set_default_dtype(DType t);
+
+namespace ops {
+
+// --- factories.cpp ---
+Tensor empty(const Shape& shape, DType dtype, Device device = {});
+Tensor empty_like(const Tensor& t);                     // dense, in t's layout (channels-last stays so)
+Tensor empty_like(const Tensor& t, DType dtype);
+Tensor full(const Shape& shape, const Scalar& value, DType dtype, Device device = {});
+Tensor zeros(const Shape& shape, DType dtype, Device device = {});
+Tensor ones(const Shape& shape, DType dtype, Device device = {});
+Tensor zeros_like(const Tensor& t);
+Tensor ones_like(const Tensor& t);
+Tensor scalar_tensor(const Scalar& value);              // 0-d, marked as a Python number
+double item(const Tensor& t);                           // of one element
+Scalar item_scalar(const Tensor& t);
+
+// --- views.cpp: the same memory; their gradients are views or writes into zeros ---
+Tensor as_strided(const Tensor& t, const Shape& shape, const Shape& strides, int64_t offset);  // offset from t's storage
+Tensor view(const Tensor& t, const Shape& shape);       // one size may be -1; throws when strides do not allow it
+Tensor reshape(const Tensor& t, const Shape& shape);    // a view where possible, else a copy
+Tensor flatten(const Tensor& t, int64_t start_dim, int64_t end_dim);
+Tensor unflatten(const Tensor& t, int64_t dim, const Shape& sizes);
+Tensor transpose(const Tensor& t, int64_t dim0, int64_t dim1);
+Tensor permute(const Tensor& t, const Shape& dims);
+Tensor t(const Tensor& t);
+Tensor expand(const Tensor& t, const Shape& shape);     // -1 keeps a size
+Tensor squeeze(const Tensor& t, const std::optional<Shape>& dims);
+Tensor unsqueeze(const Tensor& t, int64_t dim);
+Tensor select(const Tensor& t, int64_t dim, int64_t index);
+Tensor slice(const Tensor& t, int64_t dim, int64_t start, int64_t stop, int64_t step);  // already clamped, step >= 1
+Tensor narrow(const Tensor& t, int64_t dim, int64_t start, int64_t length);
+TensorList split(const Tensor& t, int64_t size, int64_t dim);
+TensorList split_sizes(const Tensor& t, const Shape& sizes, int64_t dim);
+TensorList chunk(const Tensor& t, int64_t chunks, int64_t dim);
+TensorList unbind(const Tensor& t, int64_t dim);
+Tensor diagonal(const Tensor& t, int64_t offset, int64_t dim1, int64_t dim2);
+Tensor unfold(const Tensor& t, int64_t dim, int64_t size, int64_t step);
+Tensor movedim(const Tensor& t, const Shape& source, const Shape& destination);
+Tensor detach(const Tensor& t);
+
+// --- copy.cpp ---
+Tensor contiguous(const Tensor& t);                     // t itself if it is
+Tensor clone(const Tensor& t);                          // dense, in t's layout
+Tensor to_dtype(const Tensor& t, DType dtype);          // t itself if it is
+Tensor to_channels_last(const Tensor& t);
+Tensor copy_(const Tensor& self, const Tensor& source); // broadcast and cast into self
+
+// --- unary.cpp, binary.cpp ---
+Tensor add(const Tensor& a, const Tensor& b);
+Tensor sub(const Tensor& a, const Tensor& b);
+Tensor mul(const Tensor& a, const Tensor& b);
+Tensor div(const Tensor& a, const Tensor& b);
+Tensor floor_divide(const Tensor& a, const Tensor& b);
+Tensor remainder(const Tensor& a, const Tensor& b);
+Tensor pow(const Tensor& a, const Tensor& b);
+Tensor bitwise_and(const Tensor& a, const Tensor& b);
+Tensor bitwise_or(const Tensor& a, const Tensor& b);
+Tensor bitwise_xor(const Tensor& a, const Tensor& b);
+Tensor lt(const Tensor& a, const Tensor& b);
+Tensor le(const Tensor& a, const Tensor& b);
+Tensor eq(const Tensor& a, const Tensor& b);
+Tensor ne(const Tensor& a, const Tensor& b);
+Tensor gt(const Tensor& a, const Tensor& b);
+Tensor ge(const Tensor& a, const Tensor& b);
+Tensor neg(const Tensor& a);
+Tensor abs(const Tensor& a);
+Tensor bitwise_not(const Tensor& a);
+Tensor add_(const Tensor& self, const Tensor& other);
+Tensor sub_(const Tensor& self, const Tensor& other);
+Tensor mul_(const Tensor& self, const Tensor& other);
+Tensor div_(const Tensor& self, const Tensor& other);
+Tensor fill_(const Tensor& self, const Scalar& value);
+
+// --- matmul.cpp ---
+Tensor matmul(const Tensor& a, const Tensor& b);
+
+// --- reduce.cpp ---
+Tensor sum(const Tensor& t, const std::optional<Shape>& dims, bool keepdim);
+Tensor sum_to(const Tensor& t, const Shape& shape);     // the gradient of broadcasting
+
+}  // namespace ops
+
+// The shape that a and b broadcast to; throws naming the op and both shapes.
+Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);
+// t broadcast to shape without history, for kernels.
+View broadcast_view(const Tensor& t, const Shape& shape);
+// Throws unless all are on one device.
+void check_same_device(const char* op, std::initializer_list<InputRef> tensors);
+void check_floating(const char* op, const Tensor& t);
+
+}  // namespace fastdl

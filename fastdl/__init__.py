@@ -1,0 +1,37 @@
+"""fastdl: deep learning on hand-written C++ and CUDA kernels, with PyTorch's names.
+
+>>> import fastdl as fd
+>>> x = fd.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([[2., 4.],
+        [6., 8.]])
+"""
+
+from importlib import import_module as _import_module
+
+from . import autograd
+from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from .dtypes import *
+from .random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .tensor import *
+from .functions import *  # after .tensor: fastdl.tensor is the function
+from .version import __version__
+
+# Loaded when first used, so that `import fastdl` stays short.
+_SUBMODULES = ("cuda", "data", "datasets", "models", "nn", "optim", "train", "utils")
+_LAZY = {"save": "serialize", "load": "serialize"}
+
+
+def __getattr__(name):
+    if name in _SUBMODULES:
+        return _import_module(f".{name}", __name__)
+    if name in _LAZY:
+        value = getattr(_import_module(f".{_LAZY[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'fastdl' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_SUBMODULES, *_LAZY])

@@ -1,0 +1,166 @@
+"""The functions of the top level: making tensors and computing with them."""
+
+from . import _C
+from ._C import Tensor
+
+__all__ = [
+    "as_tensor", "cpu_level", "empty", "empty_like", "from_numpy", "full", "full_like", "get_default_dtype",
+    "get_num_threads", "is_tensor", "numel", "ones", "ones_like", "set_default_dtype", "set_num_threads", "tensor",
+    "zeros", "zeros_like",
+]  # fmt: skip
+
+
+# --- making tensors ---
+
+
+def _size(size):
+    return size[0] if len(size) == 1 and not isinstance(size[0], int) else size
+
+
+def _finish(t, requires_grad):
+    if requires_grad:
+        t.requires_grad = True
+    return t
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False):
+    """A new tensor with a copy of `data`.
+
+    Args:
+        data: a number, a nested sequence of numbers, an array or a tensor.
+        dtype: found from the data when None (Python floats give the default dtype, ints int64).
+        device: 'cpu' when None.
+        requires_grad: whether backward computes a gradient for it.
+
+    Raises:
+        ValueError: a ragged sequence.
+        TypeError: data that holds something else than numbers.
+
+    >>> import fastdl as fd
+    >>> fd.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    return _finish(_C.tensor_from(data, dtype, device), requires_grad)
+
+
+def as_tensor(data, dtype=None, device=None):
+    """`data` itself if it is a tensor of that dtype, shared memory if it is an array of it, else a copy."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    if hasattr(data, "__array_interface__"):
+        try:
+            shared = _C.from_buffer(data)
+        except (_C.Error, TypeError):
+            return _C.tensor_from(data, dtype, device)
+        return shared if dtype is None else shared.to(dtype)
+    return _C.tensor_from(data, dtype, device)
+
+
+def from_numpy(ndarray):
+    """A tensor over the memory of a NumPy array (a copy if the array is read-only).
+
+    Raises:
+        TypeError: not an array, or of a dtype that fastdl lacks.
+        ValueError: negative strides.
+    """
+    return _C.from_buffer(ndarray)
+
+
+def empty(*size, dtype=None, device=None, requires_grad=False):
+    """A tensor of undefined contents.
+
+    Raises:
+        ShapeError: a negative size.
+        OutOfMemoryError: more memory than there is.
+    """
+    return _finish(_C.empty(_size(size), dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+
+
+def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
+    """A tensor filled with one value; its dtype is that of the value when None is given."""
+    if dtype is None:
+        kind = type(fill_value)
+        dtype = _C.bool if kind is bool else _C.int64 if kind is int else _C.default_dtype()
+    return _finish(_C.full(size, fill_value, dtype, device or "cpu"), requires_grad)
+
+
+def zeros(*size, dtype=None, device=None, requires_grad=False):
+    """A tensor of zeros.
+
+    >>> import fastdl as fd
+    >>> fd.zeros(2, 3).shape
+    (2, 3)
+    """
+    return _finish(_C.full(_size(size), 0, dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+
+
+def ones(*size, dtype=None, device=None, requires_grad=False):
+    """A tensor of ones."""
+    return _finish(_C.full(_size(size), 1, dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+
+
+def empty_like(input, *, dtype=None, device=None, requires_grad=False):
+    """A tensor of undefined contents with the shape, layout and, by default, the dtype of `input`."""
+    return _finish(_C.empty_like(input, dtype or input.dtype), requires_grad)
+
+
+def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
+    """A tensor filled with one value, like `input` otherwise."""
+    return _finish(_C.empty_like(input, dtype or input.dtype).fill_(fill_value), requires_grad)
+
+
+def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
+    """A tensor of zeros like `input`."""
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def ones_like(input, *, dtype=None, device=None, requires_grad=False):
+    """A tensor of ones like `input`."""
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def is_tensor(obj):
+    """Whether `obj` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def numel(input):
+    """The number of elements of `input`."""
+    return input.numel()
+
+
+# --- the library's settings ---
+
+
+def get_default_dtype():
+    """The dtype of tensors made from Python floats: float32 unless it was set."""
+    return _C.default_dtype()
+
+
+def set_default_dtype(d):
+    """Sets the dtype of tensors made from Python floats.
+
+    Raises:
+        DTypeError: not a floating-point dtype.
+    """
+    _C.set_default_dtype(d)
+
+
+def get_num_threads():
+    """The number of threads that kernels use."""
+    return _C.get_num_threads()
+
+
+def set_num_threads(n):
+    """Sets the number of threads that kernels use. Results are the same bits at any number.
+
+    Raises:
+        ValueError: n < 1.
+    """
+    _C.set_num_threads(n)
+
+
+def cpu_level():
+    """The CPU instruction set in use: 'base', 'avx2' or 'avx512' (environment variable FASTDL_ISA overrides)."""
+    return _C.cpu_level()

@@ -1,0 +1,355 @@
+"""Methods of Tensor that are written in Python; the others come with the type from `_C`."""
+
+from . import _C
+from ._C import (
+    DeviceError,
+    DTypeError,
+    Error,
+    IndexError,
+    OutOfMemoryError,
+    ShapeError,
+    Tensor,
+    ValueError,
+    VersionError,
+)
+from .dtypes import channels_last, contiguous_format, preserve_format
+
+__all__ = [
+    "DTypeError", "DeviceError", "Error", "IndexError", "OutOfMemoryError", "ShapeError", "Tensor", "ValueError",
+    "VersionError",
+]  # fmt: skip
+
+
+def _method(function):
+    setattr(Tensor, function.__name__.removesuffix("_method"), function)
+    return function
+
+
+def _cast(name, dtype):
+    def convert(self):
+        return _C.to_dtype(self, dtype)
+
+    convert.__name__ = convert.__qualname__ = name
+    convert.__doc__ = f"The tensor as {dtype.name} (itself if it is)."
+    setattr(Tensor, name, convert)
+
+
+for _name, _dtype in (
+    ("float", _C.float32), ("double", _C.float64), ("half", _C.float16), ("bfloat16", _C.bfloat16), ("int", _C.int32),
+    ("long", _C.int64), ("bool", _C.bool), ("char", _C.int8), ("byte", _C.uint8),
+):  # fmt: skip
+    _cast(_name, _dtype)
+
+
+@_method
+def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
+    """The tensor with another dtype, device or memory format; itself if it has them already."""
+    for a in args:
+        if isinstance(a, _C.dtype):
+            dtype = a
+        elif isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, (str, _C.device)):
+            device = a
+        elif a is not None and not isinstance(a, bool):
+            raise TypeError(f"to: expected a dtype, a device or a tensor, not {type(a).__name__}")
+    if device is not None and _C.device(device) != self.device:
+        raise DeviceError(f"to: device {_C.device(device)} is not available in this build")
+    out = self if dtype is None else _C.to_dtype(self, dtype)
+    if memory_format is channels_last:
+        out = _C.to_channels_last(out)
+    elif memory_format is contiguous_format:
+        out = _contiguous(out)
+    return out.clone() if copy and out is self else out
+
+
+@_method
+def type_method(self, dtype=None):
+    """The dtype's name when none is given, else the tensor of that dtype."""
+    return f"fastdl.{self.dtype.name}" if dtype is None else _C.to_dtype(self, dtype)
+
+
+_contiguous = Tensor.contiguous
+_clone = Tensor.clone
+
+
+@_method
+def contiguous(self, memory_format=contiguous_format):
+    """The tensor with dense memory in that order; itself if it has it already."""
+    return _C.to_channels_last(self) if memory_format is channels_last else _contiguous(self)
+
+
+@_method
+def is_contiguous(self, memory_format=contiguous_format):
+    """Whether the elements lie densely in memory in that order."""
+    return self._is_channels_last() if memory_format is channels_last else self._is_contiguous()
+
+
+@_method
+def clone(self, *, memory_format=preserve_format):
+    """A copy, in the same layout unless another is asked for."""
+    if memory_format is preserve_format:
+        return _clone(self)
+    out = self.contiguous(memory_format=memory_format)
+    return _clone(out) if out is self else out
+
+
+@_method
+def cpu(self):
+    """The tensor on the CPU."""
+    return self.to(device="cpu")
+
+
+@_method
+def cuda(self, device=None):
+    """The tensor on a GPU.
+
+    Raises:
+        DeviceError: this build or this machine has none.
+    """
+    return self.to(device="cuda" if device is None else device)
+
+
+@_method
+def size(self, dim=None):
+    """The shape, or the size of one dimension."""
+    if dim is None:
+        return self.shape
+    if not -self.ndim <= dim < self.ndim:
+        raise IndexError(f"size: dimension {dim} is out of range for shape {list(self.shape)}")
+    return self.shape[dim]
+
+
+@_method
+def dim(self):
+    """The number of dimensions."""
+    return self.ndim
+
+
+@_method
+def numel(self):
+    """The number of elements."""
+    n = 1
+    for s in self.shape:
+        n *= s
+    return n
+
+
+Tensor.nelement = numel
+
+
+@_method
+def element_size(self):
+    """Bytes of one element."""
+    return self.itemsize
+
+
+@_method
+def is_floating_point(self):
+    """Whether the dtype is a floating-point one."""
+    return self.dtype.is_floating_point
+
+
+@_method
+def tolist(self):
+    """The values as nested Python lists, or a number for a 0-d tensor."""
+    return _C.to_list(self)
+
+
+@_method
+def numpy(self, *, force=False):
+    """A NumPy array over the same memory.
+
+    Args:
+        force: detach first, and convert bfloat16 (which NumPy lacks) to float32.
+
+    Raises:
+        Error: the tensor requires a gradient; use `detach()`.
+        BufferError: bfloat16.
+    """
+    import numpy
+
+    if self.requires_grad:
+        if not force:
+            raise Error("numpy: the tensor requires a gradient; use x.detach().numpy()")
+        self = self.detach()
+    return numpy.asarray(self.float() if force and self.dtype is _C.bfloat16 else self)
+
+
+@_method
+def __array__(self, dtype=None, copy=None):
+    import numpy
+
+    array = numpy.asarray(memoryview(self.detach()))
+    return numpy.array(array, dtype=dtype, copy=copy) if copy or dtype is not None else array
+
+
+@_method
+def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    """Adds the gradient of this tensor (times `gradient`) to the `.grad` of every leaf, or of `inputs` only.
+
+    Raises:
+        ShapeError: `gradient` is left out for a tensor of more than one element, or has another shape.
+        Error: no history, or a graph freed by an earlier backward.
+    """
+    keep = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        _C.backward((self,), () if gradient is None else (gradient,), keep, create_graph)
+        return
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    grads = _C.grad((self,), () if gradient is None else (gradient,), inputs, keep, create_graph)
+    for x, g in zip(inputs, grads):
+        if g is not None:
+            x.grad = g if x.grad is None else x.grad + g
+
+
+@_method
+def requires_grad_(self, requires_grad=True):
+    """Sets `requires_grad` and returns the tensor."""
+    self.requires_grad = requires_grad
+    return self
+
+
+@_method
+def detach_(self):
+    """Forgets the history, in place."""
+    return _C.detach_(self)
+
+
+@_method
+def register_hook(self, hook):
+    """Calls `hook(gradient)` when this tensor's gradient is computed; what it returns, unless None, replaces it."""
+    return _C.register_hook(self, hook)
+
+
+@_method
+def register_post_accumulate_grad_hook(self, hook):
+    """Calls `hook(tensor)` after a gradient was added to this leaf's `.grad`."""
+    return _C.register_post_accumulate_grad_hook(self, hook)
+
+
+@_method
+def retain_grad(self):
+    """Keeps the gradient of a tensor that is no leaf in its `.grad`."""
+    _C.retain_grad(self)
+
+
+Tensor.grad_fn = property(_C.grad_fn, doc="The node that computed this tensor, or None for a leaf.")
+
+
+@_method
+def expand_as(self, other):
+    """`expand` to the shape of `other`."""
+    return self.expand(other.shape)
+
+
+@_method
+def view_as(self, other):
+    """`view` with the shape of `other`."""
+    return self.view(other.shape)
+
+
+@_method
+def reshape_as(self, other):
+    """`reshape` to the shape of `other`."""
+    return self.reshape(other.shape)
+
+
+@_method
+def split(self, split_size, dim=0):
+    """Views of `split_size` along `dim`, or of the sizes in a list."""
+    return _C.split_sizes(self, split_size, dim) if isinstance(split_size, (list, tuple)) else _C.split(self, split_size, dim)
+
+
+_view = Tensor.view
+
+
+@_method
+def view(self, *shape):
+    """The same memory with another shape (one size may be -1).
+
+    Raises:
+        ShapeError: another number of elements, or strides that do not allow it.
+    """
+    if len(shape) == 1 and isinstance(shape[0], _C.dtype):
+        raise DTypeError("view: reinterpreting memory as another dtype is not supported; use to()")
+    return _view(self, *shape)
+
+
+def _new(name):
+    def make(self, *args, dtype=None, device=None, requires_grad=False):
+        from . import functions
+
+        return getattr(functions, name)(*args, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+    make.__name__ = make.__qualname__ = f"new_{name}"
+    make.__doc__ = f"`fastdl.{name}` with this tensor's dtype."
+    setattr(Tensor, f"new_{name}", make)
+
+
+for _name in ("empty", "full", "ones", "tensor", "zeros"):
+    _new(_name)
+
+
+# --- printing ---
+
+
+@_method
+def __repr__(self):
+    import numpy
+
+    plain = self.detach()
+    array = numpy.asarray(plain.float() if self.dtype in (_C.bfloat16, _C.float16) else plain)
+    kind = type(self).__name__
+    prefix = "Parameter containing:\ntensor(" if kind == "Parameter" else "tensor("
+    text = numpy.array2string(array, separator=", ", prefix="tensor(", precision=4, threshold=1000, suppress_small=False)
+    if self.ndim == 0 and self.dtype.is_floating_point:
+        text = f"{array:.4f}".rstrip("0") if 1e-4 <= abs(array) < 1e8 or array == 0 else f"{array:.4e}"
+    if self.numel() == 0:
+        text = "[]" if self.ndim == 1 else f"[], size={self.shape}"
+    notes = ""
+    if self.dtype not in (_C.default_dtype(), _C.int64, _C.bool):
+        notes += f", dtype=fastdl.{self.dtype.name}"
+    if self.requires_grad:
+        notes += ", requires_grad=True" if self.is_leaf else f", grad_fn={self.grad_fn!r}"
+    return f"{prefix}{text}{notes})"
+
+
+@_method
+def __format__(self, spec):
+    return format(self.item(), spec) if self.ndim == 0 else format(repr(self), spec)
+
+
+@_method
+def __contains__(self, element):
+    return any((self == element).reshape(-1).tolist())
+
+
+@_method
+def __deepcopy__(self, memo):
+    if not self.is_leaf:
+        raise Error("deepcopy: only leaves can be copied; use detach() first")
+    copy = self.detach().clone()
+    if type(self) is not Tensor:
+        copy = type(self)(copy)
+        copy.__dict__.update(self.__dict__)
+    copy.requires_grad = self.requires_grad
+    if self.grad is not None:
+        copy.grad = self.grad.detach().clone()
+    memo[id(self)] = copy
+    return copy
+
+
+def _rebuild(cls, array, dtype, requires_grad):
+    t = _C.tensor_from(array, dtype, None)
+    t = t if cls is Tensor else cls(t)
+    t.requires_grad = requires_grad
+    return t
+
+
+@_method
+def __reduce_ex__(self, protocol):
+    if not self.is_leaf:
+        raise Error("pickle: only leaves can be pickled; use detach() first")
+    array = self.numpy(force=True)
+    return _rebuild, (type(self), array, self.dtype, self.requires_grad)
