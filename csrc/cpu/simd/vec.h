@@ -83,6 +83,17 @@ template <class V> FASTDL_INLINE void store_n(lane_t<V>* p, V v, int64_t n) {
 #endif
 }
 
+// Whether a lane of a comparison's result is set.
+FASTDL_INLINE bool any(vi32 mask) {
+#if FASTDL_VECTOR_BYTES == 64
+  return _mm512_movepi32_mask((__m512i)mask) != 0;
+#elif FASTDL_VECTOR_BYTES == 32
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#else
+  return _mm_movemask_ps((__m128)mask) != 0;
+#endif
+}
+
 template <class V> FASTDL_INLINE V select(mask_t<V> mask, V a, V b) { return mask ? a : b; }
 
 // NaN-propagating in both operands, unlike the instructions alone.
