@@ -1,7 +1,5 @@
 """Gradients: modes, backward, grad, functions written in Python, and a check against finite differences."""
 
-from functools import wraps
-
 from . import _C
 from ._C import Tensor, is_grad_enabled, is_inference_mode_enabled
 
@@ -19,11 +17,13 @@ class _Mode:
     def __call__(self, function):
         make = self._again()
 
-        @wraps(function)
         def wrapper(*args, **kwargs):
             with make():
                 return function(*args, **kwargs)
 
+        for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # functools would double the import time
+            setattr(wrapper, name, getattr(function, name, None))
+        wrapper.__wrapped__ = function
         return wrapper
 
     def _again(self):

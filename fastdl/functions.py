@@ -4,8 +4,8 @@ from . import _C
 from ._C import Tensor
 
 __all__ = [
-    "as_tensor", "cpu_level", "empty", "empty_like", "from_numpy", "full", "full_like", "get_default_dtype",
-    "get_num_threads", "is_tensor", "numel", "ones", "ones_like", "set_default_dtype", "set_num_threads", "tensor",
+    "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "from_numpy", "full", "full_like", "get_default_dtype",
+    "get_num_threads", "is_tensor", "memory_stats", "numel", "ones", "ones_like", "reset_peak_memory_stats", "set_default_dtype", "set_num_threads", "tensor",
     "zeros", "zeros_like",
 ]  # fmt: skip
 
@@ -164,3 +164,25 @@ def set_num_threads(n):
 def cpu_level():
     """The CPU instruction set in use: 'base', 'avx2' or 'avx512' (environment variable FASTDL_ISA overrides)."""
     return _C.cpu_level()
+
+
+def memory_stats():
+    """The CPU allocator's counters: bytes in use, cached and at the peak, blocks in use, allocations, cache misses.
+
+    >>> import fastdl as fd
+    >>> before = fd.memory_stats()["blocks_in_use"]
+    >>> x = fd.zeros(1000)
+    >>> fd.memory_stats()["blocks_in_use"] - before
+    1
+    """
+    return _C.memory_stats()
+
+
+def reset_peak_memory_stats():
+    """Starts the peak of `memory_stats` anew from what is in use now."""
+    _C.reset_peak_memory_stats()
+
+
+def empty_cache():
+    """Gives freed memory that the CPU allocator keeps for later back to the system."""
+    _C.empty_cache()

@@ -82,7 +82,7 @@ def contiguous(self, memory_format=contiguous_format):
 @_method
 def is_contiguous(self, memory_format=contiguous_format):
     """Whether the elements lie densely in memory in that order."""
-    return self._is_channels_last() if memory_format is channels_last else self._is_contiguous()
+    return self._is_channels_last if memory_format is channels_last else self._is_contiguous
 
 
 @_method
@@ -136,6 +136,29 @@ def numel(self):
 
 
 Tensor.nelement = numel
+
+
+@_method
+def stride(self, dim=None):
+    """The strides in elements, or that of one dimension."""
+    strides = self._strides
+    if dim is None:
+        return strides
+    if not -self.ndim <= dim < self.ndim:
+        raise IndexError(f"stride: dimension {dim} is out of range for shape {list(self.shape)}")
+    return strides[dim]
+
+
+@_method
+def storage_offset(self):
+    """The first element's place in its storage, in elements."""
+    return self._storage_offset
+
+
+@_method
+def data_ptr(self):
+    """The address of the first element."""
+    return self._data_ptr
 
 
 @_method

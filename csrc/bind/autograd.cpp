@@ -126,6 +126,14 @@ void init_autograd(PyObject* module) {
                         return Tensor();
                       }));
   });
+  m.def("detach_", [](py::object t) {
+    const Tensor& x = tensor_arg(t, "detach_");
+    if (x.impl()->differentiable_view) throw Error("detach_: a view cannot forget its history in place; use detach()");
+    x.impl()->grad_fn = nullptr;
+    x.impl()->output_nr = 0;
+    x.impl()->requires_grad = false;
+    return t;
+  });
   m.def("retain_grad", [](py::object t) { retain_grad(tensor_arg(t, "retain_grad")); });
 
   // Gives `outputs` (aliases of what forward returned) a history: `backward(grads, wanted)` returns a gradient an input.

@@ -37,6 +37,19 @@ void init_runtime(py::module_& m) {
       }
     throw ValueError(str("set_cpu_level: '", name, "', expected base, avx2 or avx512"));
   });
+  m.def("memory_stats", [] {
+    const MemoryStats s = cpu_memory().stats();
+    py::dict d;
+    d["bytes_in_use"] = s.bytes_in_use;
+    d["bytes_cached"] = s.bytes_cached;
+    d["peak_bytes"] = s.peak_bytes;
+    d["blocks_in_use"] = s.blocks_in_use;
+    d["allocations"] = s.allocations;
+    d["cache_misses"] = s.cache_misses;
+    return d;
+  });
+  m.def("reset_peak_memory_stats", [] { cpu_memory().reset_peak(); });
+  m.def("empty_cache", [] { cpu_memory().empty_cache(); });
   m.def("default_dtype", [] { return py::reinterpret_borrow<py::object>(bind::dtype_object(default_dtype())); });
   m.def("set_default_dtype", [](py::object t) { set_default_dtype(bind::dtype_from(t.ptr())); });
   m.def("promote_types", [](py::object a, py::object b) {

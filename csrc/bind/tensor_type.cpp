@@ -197,6 +197,11 @@ PyObject* get_transposed(PyObject* self, void*) {
 PyObject* get_matrix_transposed(PyObject* self, void*) {
   return guarded([&] { return wrap(ops::transpose(SELF, -2, -1)); });
 }
+PyObject* get_strides(PyObject* self, void*) { return to_python(SELF.strides()); }
+PyObject* get_storage_offset(PyObject* self, void*) { return PyLong_FromLongLong(SELF.storage_offset()); }
+PyObject* get_data_ptr(PyObject* self, void*) { return PyLong_FromVoidPtr(SELF.data()); }
+PyObject* get_is_contiguous(PyObject* self, void*) { return PyBool_FromLong(SELF.is_contiguous()); }
+PyObject* get_is_channels_last(PyObject* self, void*) { return PyBool_FromLong(SELF.is_channels_last()); }
 PyObject* get_is_cuda(PyObject* self, void*) { return PyBool_FromLong(!SELF.device().is_cpu()); }
 
 int set_requires_grad(PyObject* self, PyObject* value, void*) {
@@ -270,6 +275,11 @@ PyGetSetDef attributes[] = {
     {"is_cuda", get_is_cuda, nullptr, "Whether the tensor is on a GPU.", nullptr},
     {"itemsize", get_itemsize, nullptr, "Bytes of one element.", nullptr},
     {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
+    {"_strides", get_strides, nullptr, nullptr, nullptr},
+    {"_storage_offset", get_storage_offset, nullptr, nullptr, nullptr},
+    {"_data_ptr", get_data_ptr, nullptr, nullptr, nullptr},
+    {"_is_contiguous", get_is_contiguous, nullptr, nullptr, nullptr},
+    {"_is_channels_last", get_is_channels_last, nullptr, nullptr, nullptr},
     {"_version", get_version, nullptr, "Counts in-place changes of the memory.", nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
