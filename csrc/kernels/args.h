@@ -1,2 +1,6 @@
 // Argument structs of all kernels, one header per family.
 #pragma once
+#include "kernels/attention.h"
+#include "kernels/loss.h"
+#include "kernels/layer_norm.h"
+#include "kernels/softmax.h"

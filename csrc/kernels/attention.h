@@ -32,11 +32,13 @@ struct AttentionBackwardArgs {
   int64_t key_chunks;
 };
 
-// Writes 1 / (1 - p) where an element of the attention weights is kept and 0 where it is dropped.
-struct AttentionDropoutArgs {
-  View out;                 // (..., T, S), contiguous, float32 or float64
+// The factors that dropout multiplies the attention weights with: 1 / (1 - p), or 0 where one is dropped.
+struct AttentionDropoutMaskArgs {
+  void* output;  // [rows][keys], contiguous; rows of all query heads
+  int64_t rows, keys;
   double dropout;
   PhiloxState random;
+  DType dtype;  // float32 or float64
 };
 
 }  // namespace fastdl

@@ -142,4 +142,21 @@ void attention_forward(const Context&, const AttentionArgs& args) {
   });
 }
 
+void attention_dropout_mask(const Context&, const AttentionDropoutMaskArgs& a) {
+  visit_floating(a.dtype, [&](auto tag) {
+    using S = decltype(tag);
+    using T = lane_t<compute_vector<S>>;
+    const T kept = static_cast<T>(1 / (1 - a.dropout));
+    S* out = static_cast<S*>(a.output);
+    parallel_for(a.rows, grain_for(16 * a.keys), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        for (int64_t s = 0; s < a.keys; s += 4) {
+          const Philox4 bits = fastdl::philox(a.random.seed, a.random.offset + r * ((a.keys + 3) / 4) + s / 4);
+          for (int64_t j = 0; j < 4 && s + j < a.keys; ++j)
+            from_compute(out + r * a.keys + s + j, fastdl::uniform_float(bits.v[j]) >= static_cast<float>(a.dropout) ? kept : T(0));
+        }
+    });
+  });
+}
+
 }  // namespace FASTDL_CPU_NAMESPACE

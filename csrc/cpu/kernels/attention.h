@@ -178,14 +178,14 @@ template <class V> struct WeightTile {
     const float p = static_cast<float>(args.dropout);
     for (int64_t c = first / kF32 * kF32; c < end; c += kF32)
       for (int64_t k = 0; k < keys; k += 4) {
-        vu32 low, high;
+        vu32 low{}, high{};
         for (int i = 0; i < kF32; ++i) {
           const uint64_t row = head * rows_of(args.query) + block + c + i;
           const uint64_t counter = args.random.offset + row * row_counters + (key + k) / 4;
           low[i] = static_cast<uint32_t>(counter);
           high[i] = static_cast<uint32_t>(counter >> 32);
         }
-        const PhiloxVectors bits = philox(args.random.seed, low, high);
+        const PhiloxVectors bits = philox_vectors(args.random.seed, low, high);
         for (int64_t j = 0; j < 4 && k + j < keys; ++j) {
           const vi32 keep = uniform_float(bits.v[j]) >= p;
           for (int i = 0; i < kF32; ++i) factors[(k + j) * kQueryBlock + c + i] = keep[i] ? kept : T(0);

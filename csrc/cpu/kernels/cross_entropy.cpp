@@ -1,0 +1,240 @@
+// Cross-entropy fused over the classes: log-sum-exp and loss while a row of logits is in the cache; the backward is one
+// pass from the saved log-sum-exp. As in softmax.cpp, inner == 1 runs along rows and inner > 1 has inner in the lanes.
+// Bytes: forward reads the logits once, backward reads and writes them once. The total is added up in order of position.
+#include "cpu/kernels/level.h"
+#include "cpu/simd/math.h"
+#include "cpu/simd/rows.h"
+
+namespace FASTDL_CPU_NAMESPACE {
+namespace {
+
+template <class S> struct CrossEntropy {
+  using V = compute_vector<S>;
+  using T = lane_t<V>;
+  static constexpr T kInf = static_cast<T>(__builtin_inf());
+
+  const CrossEntropyArgs& a;
+  const T* weight = static_cast<const T*>(a.weight);
+  const T on = static_cast<T>(1 - a.smoothing), off = static_cast<T>(a.smoothing / a.classes);
+
+  FASTDL_INLINE T weight_of(int64_t c) const { return weight ? weight[c] : T(1); }
+  FASTDL_INLINE V weights(int64_t c, int64_t count) const {
+    return weight ? fill_past<V>(load_part<V>(weight + c, count), count, 0) : fill_past<V>(broadcast<V>(1), count, 0);
+  }
+  FASTDL_INLINE const S* logits() const { return static_cast<const S*>(a.input); }
+  FASTDL_INLINE const S* probabilities() const { return static_cast<const S*>(a.probabilities); }
+  FASTDL_INLINE bool ignored(int64_t position) const { return a.labels && a.labels[position] == a.ignore_index; }
+
+  // --- rows ---
+
+  T row_log_sum_exp(const S* x) const {
+    if (a.normalized) return 0;
+    V maximum = broadcast<V>(-kInf);
+    each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
+      maximum = max<V>(maximum, fill_past<V>(load_part<V>(x + c, count), count, -kInf));
+    });
+    const T m = max_lane(maximum);
+    V total = zero<V>();
+    each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
+      total += exp(fill_past<V>(load_part<V>(x + c, count), count, -kInf) - m);
+    });
+    return m + log(broadcast<V>(sum(total)))[0];
+  }
+
+  void row(int64_t position) const {
+    const S* x = logits() + position * a.classes;
+    const T lse = row_log_sum_exp(x);
+    V total = zero<V>();
+    T loss = 0;
+    if (a.labels) {
+      if (ignored(position)) {
+        finish(position, lse, 0);
+        return;
+      }
+      const int64_t label = a.labels[position];
+      loss = on * weight_of(label) * (lse - to_compute(x[label]));
+      if (a.smoothing > 0)
+        each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
+          total += fill_past<V>(off * weights(c, count) * (lse - load_part<V>(x + c, count)), count, 0);
+        });
+    } else {
+      const S* p = probabilities() + position * a.classes;
+      each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
+        const V q = weights(c, count) * (on * load_part<V>(p + c, count) + off);
+        total += fill_past<V>(q * (lse - load_part<V>(x + c, count)), count, 0);
+      });
+    }
+    finish(position, lse, loss + sum(total));
+  }
+
+  void finish(int64_t position, T lse, T loss) const {
+    static_cast<T*>(a.log_sum_exp)[position] = lse;
+    static_cast<T*>(a.losses)[position] = loss;
+  }
+
+  void backward_row(int64_t position, T scale, S* gx) const {
+    const S* x = logits() + position * a.classes;
+    const T lse = static_cast<const T*>(a.log_sum_exp)[position];
+    const S* p = a.labels ? nullptr : probabilities() + position * a.classes;
+    const int64_t label = a.labels ? a.labels[position] : -1;
+    V total = zero<V>();
+    if (p || a.smoothing > 0)
+      each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
+        total += weights(c, count) * (p ? on * load_part<V>(p + c, count) + off : broadcast<V>(off));
+      });
+    const T on_label = p ? T(0) : on * weight_of(label), q_total = a.normalized ? T(0) : sum(total) + on_label;
+    each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
+      V g = a.normalized ? zero<V>() : exp(load_part<V>(x + c, count) - lse) * q_total;
+      if (p || a.smoothing > 0) g -= weights(c, count) * (p ? on * load_part<V>(p + c, count) + off : broadcast<V>(off));
+      store_part<V>(gx + position * a.classes + c, g * scale, count);
+    });
+    if (p) return;
+    // The label's element again, now with its own term.
+    T g = a.normalized ? T(0) : exp(broadcast<V>(to_compute(x[label]) - lse))[0] * q_total;
+    from_compute(gx + position * a.classes + label, (g - on_label - off * weight_of(label)) * scale);
+  }
+
+  // --- columns: positions (o, i .. i + count) ---
+
+  void columns(int64_t o, int64_t i, int64_t count) const {
+    const S* x = logits() + o * a.classes * a.inner + i;
+    V lse = zero<V>();
+    if (!a.normalized) {
+      V maximum = broadcast<V>(-kInf);
+      for (int64_t c = 0; c < a.classes; ++c) maximum = max<V>(maximum, load_part<V>(x + c * a.inner, count));
+      V total = zero<V>();
+      for (int64_t c = 0; c < a.classes; ++c) total += exp(load_part<V>(x + c * a.inner, count) - maximum);
+      lse = maximum + log(total);
+    }
+    V loss = zero<V>();
+    if (a.labels) {
+      if (a.smoothing > 0)
+        for (int64_t c = 0; c < a.classes; ++c) loss += off * weight_of(c) * (lse - load_part<V>(x + c * a.inner, count));
+      for (int64_t j = 0; j < count; ++j) {
+        const int64_t label = a.labels[o * a.inner + i + j];
+        loss[j] = label == a.ignore_index
+                      ? T(0)
+                      : loss[j] + on * weight_of(label) * (lse[j] - to_compute(x[label * a.inner + j]));
+      }
+    } else {
+      const S* p = probabilities() + o * a.classes * a.inner + i;
+      for (int64_t c = 0; c < a.classes; ++c)
+        loss += weight_of(c) * (on * load_part<V>(p + c * a.inner, count) + off) * (lse - load_part<V>(x + c * a.inner, count));
+    }
+    store_part<V>(static_cast<T*>(a.log_sum_exp) + o * a.inner + i, lse, count);
+    store_part<V>(static_cast<T*>(a.losses) + o * a.inner + i, loss, count);
+  }
+
+  void backward_columns(int64_t o, int64_t i, int64_t count, V scale, S* grad_input) const {
+    const int64_t at = o * a.classes * a.inner + i;
+    const S *x = logits() + at, *p = a.labels ? nullptr : probabilities() + at;
+    S* gx = grad_input + at;
+    const V lse = load_part<V>(static_cast<const T*>(a.log_sum_exp) + o * a.inner + i, count);
+    V q_total = zero<V>();
+    if (p || a.smoothing > 0)
+      for (int64_t c = 0; c < a.classes; ++c)
+        q_total += weight_of(c) * (p ? on * load_part<V>(p + c * a.inner, count) + off : broadcast<V>(off));
+    if (!p)
+      for (int64_t j = 0; j < count; ++j) {
+        const int64_t label = a.labels[o * a.inner + i + j];
+        if (label != a.ignore_index) q_total[j] += on * weight_of(label);
+      }
+    for (int64_t c = 0; c < a.classes; ++c) {
+      V g = a.normalized ? zero<V>() : exp(load_part<V>(x + c * a.inner, count) - lse) * q_total;
+      if (p || a.smoothing > 0)
+        g -= weight_of(c) * (p ? on * load_part<V>(p + c * a.inner, count) + off : broadcast<V>(off));
+      if (!p)
+        for (int64_t j = 0; j < count; ++j)
+          if (a.labels[o * a.inner + i + j] == c) g[j] -= on * weight_of(c);
+      // Not scale * g alone: an ignored position may hold infinities.
+      store_part<V>(gx + c * a.inner, select<V>(scale == T(0), zero<V>(), g * scale), count);
+    }
+  }
+};
+
+template <class V> FASTDL_INLINE int64_t column_blocks(int64_t inner) { return (inner + lanes<V> - 1) / lanes<V>; }
+
+}  // namespace
+
+void cross_entropy_forward(const Context&, const CrossEntropyArgs& a) {
+  visit_floating(a.dtype, [&](auto tag) {
+    using S = decltype(tag);
+    using V = compute_vector<S>;
+    using T = lane_t<V>;
+    const CrossEntropy<S> ce{a};
+    const int64_t positions = a.outer * a.inner;
+    if (a.inner == 1) {
+      parallel_for(a.outer, grain_for(a.classes * sizeof(S)), [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o) ce.row(o);
+      });
+    } else {
+      const int64_t blocks = column_blocks<V>(a.inner);
+      parallel_for(a.outer * blocks, grain_for(a.classes * lanes<V> * sizeof(S)), [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) {
+          const int64_t i = b % blocks * lanes<V>;
+          ce.columns(b / blocks, i, a.inner - i < lanes<V> ? a.inner - i : lanes<V>);
+        }
+      });
+    }
+    const T* losses = static_cast<const T*>(a.losses);
+    S* out = static_cast<S*>(a.output);
+    if (a.reduction == Reduction::none) {
+      for (int64_t i = 0; i < positions; ++i) from_compute(out + i, losses[i]);
+      return;
+    }
+    double total = 0, total_weight = 0;
+    for (int64_t i = 0; i < positions; ++i) {
+      total += losses[i];
+      if (a.labels && !ce.ignored(i)) total_weight += ce.weight_of(a.labels[i]);
+    }
+    *a.divisor = a.reduction == Reduction::sum ? 1 : a.labels ? total_weight : static_cast<double>(positions);
+    from_compute(out, static_cast<T>(total / *a.divisor));
+  });
+}
+
+void cross_entropy_backward(const Context&, const CrossEntropyBackwardArgs& args) {
+  const CrossEntropyArgs& a = args.forward;
+  visit_floating(a.dtype, [&](auto tag) {
+    using S = decltype(tag);
+    using V = compute_vector<S>;
+    using T = lane_t<V>;
+    const CrossEntropy<S> ce{a};
+    const S* grad = static_cast<const S*>(args.grad);
+    S* gx = static_cast<S*>(args.grad_input);
+    const bool reduced = a.reduction != Reduction::none;
+    const auto scale_of = [&](int64_t position) {
+      return reduced ? to_compute(grad[0]) / static_cast<T>(*a.divisor) : static_cast<T>(to_compute(grad[position]));
+    };
+    if (a.inner == 1) {
+      parallel_for(a.outer, grain_for(2 * a.classes * sizeof(S)), [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o) {
+          if (ce.ignored(o)) memset(gx + o * a.classes, 0, a.classes * sizeof(S));
+          else ce.backward_row(o, scale_of(o), gx);
+        }
+      });
+      return;
+    }
+    const int64_t blocks = column_blocks<V>(a.inner);
+    parallel_for(a.outer * blocks, grain_for(2 * a.classes * lanes<V> * sizeof(S)), [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        const int64_t o = b / blocks, i = b % blocks * lanes<V>, count = a.inner - i < lanes<V> ? a.inner - i : lanes<V>;
+        V scale = zero<V>();
+        for (int64_t j = 0; j < count; ++j) scale[j] = ce.ignored(o * a.inner + i + j) ? T(0) : scale_of(o * a.inner + i + j);
+        ce.backward_columns(o, i, count, scale, gx);
+      }
+    });
+  });
+}
+
+void find_bad_label(const Context&, const FindBadLabelArgs& a) {
+  for (int64_t i = 0; i < a.n; ++i) {
+    const int64_t label = a.labels[i];
+    if ((label < 0 || label >= a.limit) && label != a.ignore_index) {
+      *a.position = i;
+      return;
+    }
+  }
+  *a.position = -1;
+}
+
+}  // namespace FASTDL_CPU_NAMESPACE
