@@ -13,7 +13,8 @@ from importlib import import_module as _import_module
 from . import autograd
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .dtypes import *
-from .random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .random import *
+from .reductions import *
 from .tensor import *
 from .functions import *  # after .tensor: fastdl.tensor is the function
 from .version import __version__

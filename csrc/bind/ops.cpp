@@ -49,7 +49,37 @@ void init_ops(PyObject* m) {
   def<&ops::mul>(m, "mul(input, other: number)");
 
   // --- reductions ---
-  both<&ops::sum>(m, "sum(input, dim=None, keepdim=False)");
+  both<static_cast<Tensor (*)(const Tensor&, const ops::Dims&, bool, const std::optional<DType>&)>(&ops::sum)>(
+      m, "sum(input, dim=None, keepdim=False, dtype=None)");
+  both<&ops::mean>(m, "mean(input, dim=None, keepdim=False, dtype=None)");
+  both<&ops::prod>(m, "prod(input, dim=None, keepdim=False, dtype=None)");
+  both<&ops::amax>(m, "amax(input, dim=None, keepdim=False)");
+  both<&ops::amin>(m, "amin(input, dim=None, keepdim=False)");
+  both<&ops::any>(m, "any(input, dim=None, keepdim=False)");
+  both<&ops::all>(m, "all(input, dim=None, keepdim=False)");
+  def<&ops::var>(m, "var(input, dim, correction, keepdim)");
+  def<&ops::std>(m, "std(input, dim, correction, keepdim)");
+  def<&ops::vector_norm>(m, "vector_norm(input, ord=2.0, dim=None, keepdim=False)");
+  both<&ops::count_nonzero>(m, "count_nonzero(input, dim=None)");
+
+  // --- along one dimension ---
+  both<&ops::argmax>(m, "argmax(input, dim=None, keepdim=False)");
+  both<&ops::argmin>(m, "argmin(input, dim=None, keepdim=False)");
+  def<&ops::max_dim>(m, "max_dim(input, dim, keepdim)");
+  def<&ops::min_dim>(m, "min_dim(input, dim, keepdim)");
+  both<&ops::cumsum>(m, "cumsum(input, dim, dtype=None)");
+  def<&ops::sort>(m, "sort(input, dim, descending, stable)");
+  both<&ops::argsort>(m, "argsort(input, dim=-1, descending=False, stable=False)");
+  def<&ops::topk>(m, "topk(input, k, dim, largest, sorted)");
+  def<&ops::median_dim>(m, "median_dim(input, dim, keepdim)");
+
+  // --- random ---
+  method<&ops::uniform_>("uniform_(self, from=0.0, to=1.0, generator=None)");
+  method<&ops::normal_>("normal_(self, mean=0.0, std=1.0, generator=None)");
+  def<&ops::random_integers_>(m, "random_integers_(input, low, high, generator=None)");
+  both<&ops::bernoulli>(m, "bernoulli(input, generator=None)");
+  def<&ops::randperm>(m, "randperm(n, dtype, generator=None)");
+  def<&ops::dropout>(m, "dropout(input, p=0.5, training=True)");
 }
 
 }  // namespace fastdl::bind

@@ -85,29 +85,21 @@ Tensor fill_(const Tensor& self, const Scalar& v) {
   changed(self);
   return self;
 }
-Tensor sum_to(const Tensor& t, const Shape& shape) {
-  if (t.shape() == shape) return t;
-  Tensor out = zeros(shape, t.dtype());
-  View o = broadcast_view(out, t.shape()), v = t.view();
-  loop(o, o, v, [](double x, double y) { return x + y; });
-  if (records(t)) record("sum_to", out, {t}, [s = t.shape()](GradCall& c) { c.set(0, expand(c.grad(), s)); });
-  return out;
-}
-Tensor sum(const Tensor& t, const std::optional<Shape>& dims, bool keepdim) {
-  Shape s = t.shape(), kept;
-  for (int i = 0; i < s.size(); ++i)
-    if (!dims) s[i] = 1;
-  if (dims)
-    for (int64_t d : *dims) s[normalize_dim(d, s.size(), "sum")] = 1;
-  Tensor out = sum_to(t, s);
-  if (keepdim) return out;
-  for (int i = 0; i < s.size(); ++i) {
-    bool reduced = !dims;
-    if (dims)
-      for (int64_t d : *dims) reduced |= normalize_dim(d, s.size(), "sum") == i;
-    if (!reduced) kept.push_back(s[i]);
+Tensor scatter(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src) {
+  Tensor out = clone(self);
+  const View o = out.view(), ix = index.view(), v = src.view();
+  for (int64_t i = 0, n = ix.numel(); i < n; ++i) {
+    View one = o;
+    int64_t rest = i;
+    char* p = static_cast<char*>(o.data);
+    for (int d = ix.ndim - 1; d >= 0; --d) {
+      const int64_t k = d == dim ? *reinterpret_cast<int64_t*>(at(ix, i)) : rest % ix.shape[d];
+      p += k * one.strides[d] * size_of(o.dtype);
+      rest /= ix.shape[d];
+    }
+    put(o.dtype, p, get(v.dtype, at(v, i)));
   }
-  return reshape(out, kept);
+  return out;
 }
 Tensor add(const Tensor& a, const Tensor& b) {
   Tensor o = apply("add", a, b, [](double x, double y) { return x + y; });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autograd/autograd.h"
+#include "core/generator.h"
 #include "core/tensor.h"
 
 namespace fastdl {
@@ -103,9 +104,44 @@ Tensor fill_(const Tensor& self, const Scalar& value);
 // --- matmul.cpp ---
 Tensor matmul(const Tensor& a, const Tensor& b);
 
-// --- reduce.cpp ---
-Tensor sum(const Tensor& t, const std::optional<Shape>& dims, bool keepdim);
+// --- reduce.cpp: dims are all when none are given ---
+using Dims = std::optional<Shape>;
+Tensor sum(const Tensor& t, const Dims& dims, bool keepdim);
+Tensor sum(const Tensor& t, const Dims& dims, bool keepdim, const std::optional<DType>& dtype);
 Tensor sum_to(const Tensor& t, const Shape& shape);     // the gradient of broadcasting
+Tensor mean(const Tensor& t, const Dims& dims, bool keepdim, const std::optional<DType>& dtype);
+Tensor prod(const Tensor& t, const Dims& dims, bool keepdim, const std::optional<DType>& dtype);
+Tensor amax(const Tensor& t, const Dims& dims, bool keepdim);
+Tensor amin(const Tensor& t, const Dims& dims, bool keepdim);
+Tensor any(const Tensor& t, const Dims& dims, bool keepdim);
+Tensor all(const Tensor& t, const Dims& dims, bool keepdim);
+Tensor var(const Tensor& t, const Dims& dims, double correction, bool keepdim);
+Tensor std(const Tensor& t, const Dims& dims, double correction, bool keepdim);
+Tensor vector_norm(const Tensor& t, double order, const Dims& dims, bool keepdim);
+Tensor logsumexp(const Tensor& t, const Dims& dims, bool keepdim);
+Tensor count_nonzero(const Tensor& t, const Dims& dims);
+
+// --- scan.cpp ---
+Tensor argmax(const Tensor& t, const std::optional<int64_t>& dim, bool keepdim);
+Tensor argmin(const Tensor& t, const std::optional<int64_t>& dim, bool keepdim);
+std::pair<Tensor, Tensor> max_dim(const Tensor& t, int64_t dim, bool keepdim);  // values, indices
+std::pair<Tensor, Tensor> min_dim(const Tensor& t, int64_t dim, bool keepdim);
+Tensor cumsum(const Tensor& t, int64_t dim, const std::optional<DType>& dtype);
+std::pair<Tensor, Tensor> sort(const Tensor& t, int64_t dim, bool descending, bool stable);
+Tensor argsort(const Tensor& t, int64_t dim, bool descending, bool stable);
+std::pair<Tensor, Tensor> topk(const Tensor& t, int64_t k, int64_t dim, bool largest, bool sorted);
+std::pair<Tensor, Tensor> median_dim(const Tensor& t, int64_t dim, bool keepdim);
+
+// --- indexing.cpp ---
+Tensor scatter(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src);
+
+// --- random.cpp ---
+Tensor uniform_(const Tensor& self, double from, double to, Generator* generator);
+Tensor normal_(const Tensor& self, double mean, double std, Generator* generator);
+Tensor random_integers_(const Tensor& self, int64_t low, int64_t high, Generator* generator);  // [low, high)
+Tensor bernoulli(const Tensor& probabilities, Generator* generator);
+Tensor randperm(int64_t n, DType dtype, Generator* generator);
+Tensor dropout(const Tensor& t, double p, bool training);
 
 }  // namespace ops
 

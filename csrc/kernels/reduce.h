@@ -1,0 +1,46 @@
+// Reductions, scans and sorting.
+#pragma once
+#include <cstdint>
+
+#include "core/view.h"
+
+namespace fastdl {
+
+enum class ReduceOp : int32_t { sum, sum_abs, sum_squares, prod, max, min, any, all };
+
+// out[kept dims] = scale * reduce(in). `out` has in's shape, with stride 0 in the reduced dimensions (bits of `reduced`).
+// float16, bfloat16 and float32 are reduced in float32 blocks whose results are added in float64; integers in int64.
+struct ReduceArgs {
+  View in;
+  View out;
+  uint32_t reduced;
+  ReduceOp op;
+  double scale;  // of the sums only
+};
+
+// The extreme value along one dimension and its first place; a NaN counts as the most extreme.
+struct ArgReduceArgs {
+  View in;
+  View values;   // in's shape without the dimension; data may be null
+  View indices;  // int64
+  int32_t dim;
+  bool max;
+};
+
+struct CumsumArgs {
+  View in;
+  View out;  // of in's shape
+  int32_t dim;
+};
+
+// Stable sort along one dimension; NaN comes last (first when descending).
+struct SortArgs {
+  View in;
+  View values;
+  View indices;     // int64
+  void* workspace;  // 32 bytes an element of `in`
+  int32_t dim;
+  bool descending;
+};
+
+}  // namespace fastdl
