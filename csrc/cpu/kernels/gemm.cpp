@@ -1,0 +1,290 @@
+// Matrix product in the BLIS manner: K is cut into blocks of kBlocking.k; for each, panels of A and B are packed once
+// (in parallel, shared by all threads), then tiles of C are computed from them (in parallel). A task is a rectangle of
+// tiles of C; its panels of A stay in L2 while those of B pass by. Operands that a tile can read in place at full speed
+// are not packed: small matrices, and those that are used too few times to repay a copy.
+// 2 M N K FLOP; reads A and B once to pack them, C once per block of K.
+// (Van Zee and van de Geijn, "BLIS: a framework for rapidly instantiating BLAS functionality", 2015.)
+#include "cpu/gemm/gemm.h"
+
+#include "cpu/gemm/pack.h"
+#include "cpu/gemm/tile.h"
+#include "cpu/simd/activation.h"
+
+namespace FASTDL_CPU_NAMESPACE {
+namespace {
+
+constexpr int64_t kPackedBytes = 4 << 20;       // scratch for the panels of one operand
+constexpr int64_t kAccumulatorBytes = 2 << 20;  // float32 sums of a 16-bit C
+constexpr int64_t kPackTaskElements = 1 << 16;
+constexpr int64_t kTaskFlops = 2'000'000;       // a product below twice this stays on one thread
+
+FASTDL_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+FASTDL_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
+FASTDL_INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// [0, total) in `count` parts whose sizes differ by one at most.
+struct Parts {
+  int64_t total, count;
+  FASTDL_INLINE int64_t begin(int64_t i) const { return i * total / count; }
+  FASTDL_INLINE int64_t size(int64_t i) const { return begin(i + 1) - begin(i); }
+};
+FASTDL_INLINE Parts parts_of_at_most(int64_t total, int64_t size) { return {total, at_least(1, ceil_div(total, size))}; }
+
+// The tiles of a matrix: rows of balanced heights, columns of full panels and one rest; and the blocks of K.
+template <class T> FASTDL_INLINE Parts row_tiles(int64_t m) { return parts_of_at_most(m, kTileRows); }
+template <class T> FASTDL_INLINE int64_t column_tiles(int64_t n) { return ceil_div(n, kTileCols<T>); }
+template <class T> FASTDL_INLINE Parts k_blocks(int64_t k) { return parts_of_at_most(k, kBlocking.k); }
+
+template <class T>
+void pack_row_tiles(const GemmOperand<T>& a, const Parts& rows, int64_t first, int64_t count, int64_t k0, int64_t k, T* out) {
+  const int64_t grain = at_least(1, kPackTaskElements / (kTileRows * at_least(k, 1)));
+  parallel_for(count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      pack_panel<T, kTileRows>(a, rows.begin(first + i), static_cast<int>(rows.size(first + i)), k0, k, out + i * kTileRows * k);
+  });
+}
+template <class T>
+void pack_column_tiles(const GemmOperand<T>& b, int64_t n, int64_t first, int64_t count, int64_t k0, int64_t k, T* out) {
+  constexpr int kCols = kTileCols<T>;
+  const int64_t grain = at_least(1, kPackTaskElements / (kCols * at_least(k, 1)));
+  parallel_for(count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t column = (first + i) * kCols;
+      pack_panel<T, kCols>(b, column, static_cast<int>(at_most(kCols, n - column)), k0, k, out + i * kCols * k);
+    }
+  });
+}
+
+// c = activation(alpha * sums + beta * addend) for a tile whose sums are in cache.
+template <Activation A, class T, class S>
+void finish_rows(const T* sums, int64_t sums_row, S* c, int64_t c_row, int rows, int cols) {
+  using V = vec<T>;
+  constexpr int L = lanes<V>;
+  for (int i = 0; i < rows; ++i, sums += sums_row, c += c_row) {
+    int j = 0;
+    for (; j + L <= cols; j += L) store_as(c + j, activate<A>(load<V>(sums + j)));
+    if (j < cols) store_as_n(c + j, activate<A>(load_n<V>(sums + j, cols - j)), cols - j);
+  }
+}
+template <class T, class S>
+void finish(Activation activation, const T* sums, int64_t sums_row, S* c, int64_t c_row, int rows, int cols) {
+  switch (activation) {
+    case Activation::none: return finish_rows<Activation::none>(sums, sums_row, c, c_row, rows, cols);
+    case Activation::relu: return finish_rows<Activation::relu>(sums, sums_row, c, c_row, rows, cols);
+    case Activation::gelu: return finish_rows<Activation::gelu>(sums, sums_row, c, c_row, rows, cols);
+    case Activation::gelu_tanh: return finish_rows<Activation::gelu_tanh>(sums, sums_row, c, c_row, rows, cols);
+    case Activation::silu: return finish_rows<Activation::silu>(sums, sums_row, c, c_row, rows, cols);
+    case Activation::tanh: return finish_rows<Activation::tanh>(sums, sums_row, c, c_row, rows, cols);
+    case Activation::sigmoid: return finish_rows<Activation::sigmoid>(sums, sums_row, c, c_row, rows, cols);
+  }
+}
+
+// One product, as the compute tasks see it while a block of K is worked on.
+template <class T> struct Block {
+  const Gemm<T>& g;
+  Parts rows;               // all row tiles of C
+  int64_t k0, k;            // this block of K
+  bool first, last;         // among the blocks of K
+  int64_t row0, column0;    // first tile of the packed panels
+  const T* a_panels;        // null: A is read in place
+  const T* b_panels;        // null: B is read in place, but for a last tile of less than full width,
+  const T* b_rest;          // which is packed here
+  T* sums;                  // where C's sums stay until the last block of K; null: in C itself
+  int64_t sums_row, sums_row0, sums_column0;
+};
+
+// A tile of C: multiplies, then converts and activates while the tile is in L1.
+template <class T, class S> FASTDL_INLINE void compute_tile(const Block<T>& block, int64_t i, int64_t j) {
+  constexpr int kCols = kTileCols<T>;
+  constexpr bool kConverts = sizeof(S) != sizeof(T);
+  const Gemm<T>& g = block.g;
+  const int64_t row = block.rows.begin(i), column = j * kCols;
+  const int rows = static_cast<int>(block.rows.size(i)), cols = static_cast<int>(at_most(kCols, g.n - column));
+  S* c = static_cast<S*>(g.c) + row * g.c_stride + column;
+  alignas(64) T buffer[kConverts ? kTileRows * kCols : 1];
+
+  TileArgs<T> t;
+  t.k = block.k;
+  if (block.a_panels) {
+    t.a = block.a_panels + (i - block.row0) * kTileRows * block.k;
+    t.a_row = 1;
+    t.a_k = kTileRows;
+  } else {
+    t.a = static_cast<const T*>(g.a.data) + row * g.a.stride + block.k0 * g.a.k_stride;
+    t.a_row = g.a.stride;
+    t.a_k = g.a.k_stride;
+  }
+  if (block.b_panels) {
+    t.b = block.b_panels + (j - block.column0) * kCols * block.k;
+    t.b_k = kCols;
+  } else if (cols < kCols) {
+    t.b = block.b_rest;
+    t.b_k = kCols;
+  } else {
+    t.b = static_cast<const T*>(g.b.data) + column + block.k0 * g.b.k_stride;
+    t.b_k = g.b.k_stride;
+  }
+  if (block.sums) {
+    t.c = block.sums + (row - block.sums_row0) * block.sums_row + (column - block.sums_column0);
+    t.c_row = block.sums_row;
+  } else if constexpr (kConverts) {
+    t.c = buffer;
+    t.c_row = kCols;
+  } else {
+    t.c = c;
+    t.c_row = g.c_stride;
+  }
+  t.cols = cols;
+  t.alpha = g.alpha;
+  if (!block.first) {
+    t.beta = 1;
+    t.addend = t.c;
+    t.addend_row = t.c_row;
+    t.addend_col = 1;
+  } else if (g.addend) {
+    const S* addend = static_cast<const S*>(g.addend) + row * g.addend_row_stride + column * g.addend_col_stride;
+    t.beta = g.beta;
+    if constexpr (kConverts) {
+      for (int y = 0; y < rows; ++y)
+        for (int x = 0; x < cols; ++x)
+          buffer[y * kCols + x] = value(addend[y * g.addend_row_stride + x * g.addend_col_stride]);
+      t.addend = buffer;
+      t.addend_row = kCols;
+      t.addend_col = 1;
+    } else {
+      t.addend = addend;
+      t.addend_row = g.addend_row_stride;
+      t.addend_col = g.addend_col_stride;
+    }
+  } else {
+    t.addend = nullptr;
+  }
+  choose_tile<T>(rows, cols, t.a_row == 1)(t);
+  if (block.last && (kConverts || g.activation != Activation::none))
+    finish<T, S>(g.activation, t.c, t.c_row, c, g.c_stride, rows, cols);
+}
+
+// The tiles [row0, row0 + row_count) x [column0, column0 + column_count).
+template <class T, class S>
+void compute(const Block<T>& block, int64_t row0, int64_t row_count, int64_t column0, int64_t column_count) {
+  // A task takes up to 16 x 8 tiles, fewer where that makes too few tasks; neighbours share their panels of A.
+  const double flops = 2.0 * static_cast<double>(block.k) * kTileRows * kTileCols<T>;
+  int64_t task_rows = at_most(16, row_count), task_columns = at_most(8, column_count);
+  const auto tasks = [&] { return ceil_div(row_count, task_rows) * ceil_div(column_count, task_columns); };
+  while (tasks() < 16 && flops * static_cast<double>(task_rows * task_columns) > 2 * kTaskFlops) {
+    if (task_rows * kTileRows >= task_columns * kTileCols<T> && task_rows > 1)
+      task_rows = ceil_div(task_rows, 2);
+    else
+      task_columns = ceil_div(task_columns, 2);
+  }
+  const Parts down = parts_of_at_most(row_count, task_rows), across = parts_of_at_most(column_count, task_columns);
+  const auto run_task = [&](int64_t task) {
+    const int64_t y = task / across.count, x = task % across.count;
+    for (int64_t j = across.begin(x); j < across.begin(x + 1); ++j)
+      for (int64_t i = down.begin(y); i < down.begin(y + 1); ++i) compute_tile<T, S>(block, row0 + i, column0 + j);
+  };
+  if (flops * static_cast<double>(row_count * column_count) < 2 * kTaskFlops)
+    for (int64_t task = 0; task < down.count * across.count; ++task) run_task(task);
+  else
+    parallel_tasks(down.count * across.count, run_task);
+}
+
+// Whether tiles read the operand in place. A tile wants columns of B adjacent; rows of A may have any stride, but many
+// rows a power of two apart fall into one cache set, so A is packed once it is used enough to repay the copy.
+template <class T> bool in_place(const GemmOperand<T>& x) { return !x.pack && !x.packed && x.dtype == dtype_of<T>; }
+template <class T> bool reads_rows_in_place(const Gemm<T>& g) {
+  return in_place(g.a) && (g.n <= 2 * kTileCols<T> || g.m * g.k * int64_t{sizeof(T)} <= 64 << 10);
+}
+template <class T> bool reads_columns_in_place(const Gemm<T>& g) {
+  return in_place(g.b) && g.b.stride == 1 && (g.m <= 2 * kTileRows || g.n * g.k * int64_t{sizeof(T)} <= 64 << 10);
+}
+
+template <class T, class S> void multiply(const Gemm<T>& g) {
+  constexpr int kCols = kTileCols<T>;
+  const Parts ks = k_blocks<T>(g.k), rows = row_tiles<T>(g.m);
+  const int64_t columns = column_tiles<T>(g.n), depth = ks.size(ks.count - 1);
+  const bool a_in_place = reads_rows_in_place(g), b_in_place = reads_columns_in_place(g);
+  const bool sums_apart = sizeof(S) != sizeof(T) && ks.count > 1;
+
+  // C is worked on in rectangles whose panels fit the scratch.
+  const int64_t panel_bytes = at_least(depth, 1) * int64_t{sizeof(T)};
+  int64_t row_limit = kPackedBytes / (panel_bytes * kTileRows), column_limit = kPackedBytes / (panel_bytes * kCols);
+  if (sums_apart) {
+    column_limit = at_most(column_limit, 1024 / kCols);
+    row_limit = at_most(row_limit, kAccumulatorBytes / (1024 * int64_t{sizeof(T)} * kTileRows));
+  }
+  const Parts down = parts_of_at_most(rows.count, row_limit), across = parts_of_at_most(columns, column_limit);
+
+  for (int64_t x = 0; x < across.count; ++x)
+    for (int64_t y = 0; y < down.count; ++y) {
+      const int64_t row0 = down.begin(y), row_count = down.size(y), column0 = across.begin(x), column_count = across.size(x);
+      T* sums = nullptr;
+      if (sums_apart)
+        sums = static_cast<T*>(scratch(kGemmScratch + 2, row_count * kTileRows * column_count * kCols * sizeof(T)));
+      for (int64_t p = 0; p < ks.count; ++p) {
+        const int64_t k0 = ks.begin(p), k = ks.size(p);
+        Block<T> block{g, rows, k0, k, p == 0, p == ks.count - 1, row0, column0, nullptr, nullptr, nullptr,
+                       sums, column_count * kCols, rows.begin(row0), column0 * kCols};
+        if (g.a.packed) {
+          block.a_panels = static_cast<const T*>(g.a.data) + k0 * rows.count * kTileRows;
+          block.row0 = 0;
+        } else if (!a_in_place) {
+          T* panels = static_cast<T*>(scratch(kGemmScratch, row_count * kTileRows * panel_bytes));
+          pack_row_tiles(g.a, rows, row0, row_count, k0, k, panels);
+          block.a_panels = panels;
+        }
+        if (g.b.packed) {
+          block.b_panels = static_cast<const T*>(g.b.data) + k0 * columns * kCols;
+          block.column0 = 0;
+        } else if (!b_in_place) {
+          T* panels = static_cast<T*>(scratch(kGemmScratch + 1, column_count * kCols * panel_bytes));
+          pack_column_tiles(g.b, g.n, column0, column_count, k0, k, panels);
+          block.b_panels = panels;
+        } else if (g.n % kCols != 0 && column0 + column_count == columns) {
+          T* rest = static_cast<T*>(scratch(kGemmScratch + 1, kCols * panel_bytes));
+          pack_column_tiles(g.b, g.n, columns - 1, 1, k0, k, rest);
+          block.b_rest = rest;
+        }
+        compute<T, S>(block, row0, row_count, column0, column_count);
+      }
+    }
+}
+
+}  // namespace
+
+void gemm(const Gemm<float>& g) {
+  if (g.m == 0 || g.n == 0) return;
+  if (g.c_dtype == DType::f32) return multiply<float, float>(g);
+  if (g.c_dtype == DType::f16) return multiply<float, f16>(g);
+  multiply<float, bf16>(g);
+}
+void gemm(const Gemm<double>& g) {
+  if (g.m == 0 || g.n == 0) return;
+  multiply<double, double>(g);
+}
+
+namespace {
+template <class T> int64_t rows_size(int64_t m, int64_t k) { return row_tiles<T>(m).count * kTileRows * k; }
+template <class T> int64_t columns_size(int64_t n, int64_t k) { return column_tiles<T>(n) * kTileCols<T> * k; }
+template <class T> void pack_all_rows(const GemmOperand<T>& a, int64_t m, int64_t k, T* panels) {
+  const Parts ks = k_blocks<T>(k), rows = row_tiles<T>(m);
+  for (int64_t p = 0; p < ks.count; ++p)
+    pack_row_tiles(a, rows, 0, rows.count, ks.begin(p), ks.size(p), panels + rows_size<T>(m, ks.begin(p)));
+}
+template <class T> void pack_all_columns(const GemmOperand<T>& b, int64_t n, int64_t k, T* panels) {
+  const Parts ks = k_blocks<T>(k);
+  for (int64_t p = 0; p < ks.count; ++p)
+    pack_column_tiles(b, n, 0, column_tiles<T>(n), ks.begin(p), ks.size(p), panels + columns_size<T>(n, ks.begin(p)));
+}
+}  // namespace
+
+int64_t packed_rows_size(int64_t m, int64_t k, float) { return rows_size<float>(m, k); }
+int64_t packed_rows_size(int64_t m, int64_t k, double) { return rows_size<double>(m, k); }
+int64_t packed_columns_size(int64_t n, int64_t k, float) { return columns_size<float>(n, k); }
+int64_t packed_columns_size(int64_t n, int64_t k, double) { return columns_size<double>(n, k); }
+void pack_rows(const GemmOperand<float>& a, int64_t m, int64_t k, float* panels) { pack_all_rows(a, m, k, panels); }
+void pack_rows(const GemmOperand<double>& a, int64_t m, int64_t k, double* panels) { pack_all_rows(a, m, k, panels); }
+void pack_columns(const GemmOperand<float>& b, int64_t n, int64_t k, float* panels) { pack_all_columns(b, n, k, panels); }
+void pack_columns(const GemmOperand<double>& b, int64_t n, int64_t k, double* panels) { pack_all_columns(b, n, k, panels); }
+
+}  // namespace FASTDL_CPU_NAMESPACE
