@@ -1,6 +1,7 @@
 #include "bind/ops.h"
 
 #include "bind/def.h"
+#include "ops/index.h"
 
 namespace fastdl::bind {
 
@@ -72,6 +73,12 @@ void init_ops(PyObject* m) {
   both<&ops::argsort>(m, "argsort(input, dim=-1, descending=False, stable=False)");
   def<&ops::topk>(m, "topk(input, k, dim, largest, sorted)");
   def<&ops::median_dim>(m, "median_dim(input, dim, keepdim)");
+
+  // --- indexing ---
+  both<&ops::index_put>(m, "index_put(input, indices, values: number, accumulate=False)");
+  method<&ops::index_put_>("index_put_(self, indices, values: number, accumulate=False)");
+  both<&ops::nonzero>(m, "nonzero(input)");
+  both<&ops::masked_select>(m, "masked_select(input, mask)");
 
   // --- random ---
   method<&ops::uniform_>("uniform_(self, from=0.0, to=1.0, generator=None)");

@@ -53,6 +53,7 @@ template <class F> Tensor apply(const char* op, const Tensor& a, const Tensor& b
 
 Tensor copy_(const Tensor& self, const Tensor& source) {
   check_writable("copy_", self);
+  if (!(broadcast_shapes("copy_", self.shape(), source.shape()) == self.shape())) throw ShapeError(str("copy_: ", source.shape(), " does not broadcast to ", self.shape()));
   loop(self.view(), broadcast_view(source, self.shape()), broadcast_view(source, self.shape()), [](double x, double) { return x; });
   changed(self);
   return self;
