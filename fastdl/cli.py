@@ -1,0 +1,189 @@
+"""The command ``fastdl``: train, predict, info, bench.
+
+Bad input (a missing folder, a damaged file, a full disk, a missing package) ends with one line on stderr and exit code
+2, Ctrl-C with exit code 130.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Args:
+        argv: the arguments after the command's name; those of the process if None.
+
+    Returns:
+        The exit code.
+
+    Example:
+        >>> main(["info"])  # doctest: +ELLIPSIS
+        fastdl ...
+        0
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["bench"]:  # its options are its own
+        options = argparse.Namespace(command="bench", run=_bench, arguments=arguments[1:])
+    else:
+        options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ImportError, ValueError, FloatingPointError, MemoryError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing to report
+            return 1
+        print(f"fastdl {options.command}: error: {_message(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nfastdl {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="fastdl", description="Train and use small networks with fastdl.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    train = commands.add_parser(
+        "train",
+        help="train a network on images",
+        description="Train a convolutional network and write weights, scores and plots to a folder.",
+    )
+    train.add_argument("--data", choices=("digits", "fashion-mnist"), help="the dataset (default: digits)")
+    train.add_argument("--data-dir", metavar="DIR", help="folder with the files of fashion-mnist")
+    train.add_argument("--epochs", type=int, help="passes over the training images (default: by dataset)")
+    train.add_argument("--batch-size", type=int, help="images in a step (default: by dataset)")
+    train.add_argument("--lr", type=float, help="highest learning rate of the one-cycle schedule (default: by dataset)")
+    train.add_argument("--seed", type=int, help="seed of weights, order and dropout (default: 0)")
+    train.add_argument("--threads", type=int, help="CPU threads (default: what the machine gives)")
+    train.add_argument("--name", help="name of the run's folder (default: the dataset's name)")
+    train.add_argument("--out", default="runs", metavar="DIR", help="folder of all runs (default: runs)")
+    train.add_argument(
+        "--resume", action="store_true", help="go on with the run --name, or with the one that was saved last"
+    )
+    train.set_defaults(run=_train)
+
+    predict = commands.add_parser(
+        "predict",
+        help="classify images with a trained network",
+        description="Print the classes of images with their probabilities. Pictures become grey, are resized to the "
+        "network's size and scaled to its pixel values; the training images show bright strokes on black. An .npy file "
+        "must hold images of the network's size and pixel values.",
+    )
+    predict.add_argument("folder", metavar="RUN", help="folder that fastdl train wrote")
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="pictures, or .npy files")
+    predict.add_argument("--invert", action="store_true", help="swap black and white first (dark ink on white paper)")
+    predict.add_argument("--threads", type=int, help="CPU threads (default: what the machine gives)")
+    predict.set_defaults(run=_predict)
+
+    info = commands.add_parser("info", help="print version, CPU level, threads and devices")
+    info.set_defaults(run=_info)
+    commands.add_parser("bench", help="measure kernels and models (fastdl bench --help)", add_help=False)
+    return parser
+
+
+def _train(options):
+    from fastdl.train import run
+
+    _set_threads(options.threads)
+    settings = {key: getattr(options, key) for key in ("data", "data_dir", "epochs", "batch_size", "lr", "seed")}
+    if options.data_dir is not None:
+        settings["data_dir"] = os.path.abspath(options.data_dir)
+    if options.resume:
+        folder = run.find_run(options.out, options.name)
+        _check_same_settings(run.read_config(folder), settings, folder)
+    else:
+        settings["data"] = settings["data"] or "digits"
+        if settings["data"] == "digits" and settings["data_dir"] is not None:
+            raise ValueError("--data-dir is for fashion-mnist; the digits are part of fastdl")
+        folder = run.create_run(options.out, options.name, settings)
+    try:
+        metrics = run.train_run(folder)
+    except BaseException:
+        run.discard_if_empty(folder)
+        raise
+    if metrics is None:
+        command = shlex.join(["fastdl", "train", "--out", options.out, "--name", folder.name, "--resume"])
+        print(f"interrupted; the state is saved in {folder}. Go on with:\n  {command}", flush=True)
+        return 130
+    test = metrics["test"]
+    print(
+        f"test accuracy {test['accuracy']:.4f}  macro precision {test['precision']:.4f}  "
+        f"macro recall {test['recall']:.4f}  macro F1 {test['f1']:.4f}\n"
+        f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
+    )
+    return 0
+
+
+def _check_same_settings(config, settings, folder):
+    for key, value in settings.items():
+        if value is not None and value != config.get(key):
+            option = "--" + key.replace("_", "-")
+            raise ValueError(
+                f"{option} {value} contradicts {config.get(key)} of the run {folder}; leave it out to resume"
+            )
+
+
+def _predict(options):
+    from fastdl.predict import classify, load_run, read_images
+
+    _set_threads(options.threads)
+    model, config = load_run(options.folder)
+    for path in options.images:
+        images = read_images(path, config["image_size"], config["pixel_max"], options.invert)
+        for number, probabilities in enumerate(classify(model, images)):
+            print(path if len(images) == 1 else f"{path}[{number}]")
+            for probability, name in sorted(zip(probabilities, config["classes"]), key=lambda pair: -pair[0]):
+                print(f"  {probability:.4f}  {name}")
+    return 0
+
+
+def _info(options):
+    import platform
+
+    import fastdl as fd
+
+    devices = ["cpu"]
+    if fd.cuda.is_available():
+        devices += [f"cuda:{i} ({fd.cuda.get_device_name(i)})" for i in range(fd.cuda.device_count())]
+    print(f"fastdl {fd.__version__}")
+    print(f"python {platform.python_version()} on {platform.machine()}")
+    print(f"CPU level {fd.cpu_level()}")
+    print(f"threads {fd.get_num_threads()}")
+    print(f"devices {', '.join(devices)}")
+    return 0
+
+
+def _bench(options):
+    # The benchmarks are a folder of the source tree, not of the installed package.
+    if Path("bench", "__main__.py").is_file():
+        sys.path.insert(0, os.getcwd())
+    try:
+        from bench.__main__ import main as bench
+    except ModuleNotFoundError as error:
+        if error.name not in ("bench", "bench.__main__"):
+            raise
+        raise ImportError(
+            "the benchmarks are part of the source tree: run this in a checkout of fastdl, where the folder bench is"
+        ) from error
+    return bench(options.arguments) or 0
+
+
+def _set_threads(threads):
+    import fastdl as fd
+
+    if threads is not None:
+        if threads < 1:
+            raise ValueError(f"--threads must be at least 1, got {threads}")
+        fd.set_num_threads(threads)
+
+
+def _message(error):
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename is not None else error.strerror
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}".rstrip(": ")
+    return " ".join(str(error).split())

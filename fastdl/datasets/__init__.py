@@ -1,0 +1,10 @@
+"""Datasets for learning and tests: ``digits`` ships with the library, ``fashion_mnist`` is found or downloaded."""
+
+from .digits import digits
+from .fashion_mnist import fashion_mnist
+from .idx import read_idx
+from .images import ImageData
+
+DATASETS = {"digits": digits, "fashion-mnist": fashion_mnist}
+
+__all__ = ["DATASETS", "ImageData", "digits", "fashion_mnist", "read_idx"]

@@ -1,0 +1,32 @@
+"""Networks that ``fastdl train`` uses, and how to make one again from its saved configuration."""
+
+from .convnet import ConvClassifier, Standardize
+
+MODELS = {"ConvClassifier": ConvClassifier}
+
+
+def build(config):
+    """Make a model from ``{"type": name, **arguments}``.
+
+    Args:
+        config: dictionary; ``type`` is a key of ``MODELS``, the rest are the model's arguments.
+
+    Raises:
+        ValueError: there is no such model, or it does not take these arguments.
+
+    Example:
+        >>> model = build({"type": "ConvClassifier", "image_size": [8, 8], "classes": 10, "widths": [8]})
+        >>> sorted(model.config)[:3]
+        ['classes', 'dropout', 'image_size']
+    """
+    arguments = dict(config)
+    kind = arguments.pop("type", None)
+    if kind not in MODELS:
+        raise ValueError(f"build: there is no model {kind!r}; expected one of {', '.join(MODELS)}")
+    try:
+        return MODELS[kind](**arguments)
+    except TypeError as error:
+        raise ValueError(f"build: {kind} does not take these arguments: {error}") from error
+
+
+__all__ = ["MODELS", "ConvClassifier", "Standardize", "build"]
