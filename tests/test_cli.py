@@ -252,7 +252,7 @@ def test_fashion_mnist_reaches_its_accuracy(tmp_path):
 
 def parse(stdout):
     """{title: [(probability, class), ...]}"""
-    results = {}
+    results, rows = {}, []
     for line in stdout.splitlines():
         if line.startswith("  "):
             probability, name = line.split()
