@@ -25,8 +25,6 @@ from fastdl.train import (
     save_tree,
 )
 
-pytest.importorskip("safetensors")
-
 
 def make_trainer(seed=0, optimizer="adamw", generator=False, **arguments):
     """A small task with everything that has state: dropout, batch norm, momentum, schedule, shuffling"""

@@ -95,7 +95,7 @@ class WorkerPool:
 
 
 class _Packed:
-    """A tensor on its way between processes: NumPy has no bfloat16, so the dtype travels beside the bits."""
+    """A tensor on its way between processes; NumPy has no bfloat16, which travels as float32."""
 
     def __init__(self, array, bfloat16):
         self.array = array
@@ -107,14 +107,14 @@ def _pack(value):
         return value
     bfloat16 = value.dtype == fd.bfloat16
     value = value.detach().cpu().contiguous()
-    return _Packed((value.view(fd.float16) if bfloat16 else value).numpy(), bfloat16)
+    return _Packed((value.to(fd.float32) if bfloat16 else value).numpy(), bfloat16)
 
 
 def _unpack(value):
     if not isinstance(value, _Packed):
         return value
     tensor = fd.from_numpy(value.array)
-    return tensor.view(fd.bfloat16) if value.bfloat16 else tensor
+    return tensor.to(fd.bfloat16) if value.bfloat16 else tensor
 
 
 def map_leaves(data, function):

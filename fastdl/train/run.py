@@ -181,11 +181,11 @@ def train_run(folder):
         >>> import tempfile
         >>> folder = create_run(tempfile.mkdtemp(), None, {"data": "digits", "epochs": 1})
         >>> metrics = train_run(folder)  # doctest: +ELLIPSIS
-        15...
+        1442 training and 355 test images of ...
         >>> sorted(path.name for path in folder.iterdir())
         ['config.json', 'confusion.png', 'curves.png', 'metrics.json', 'model.safetensors']
     """
-    for module, purpose in (("sklearn", "scores of predictions"), ("matplotlib", "plots"), ("safetensors", "weights")):
+    for module, purpose in (("sklearn", "scores of predictions"), ("matplotlib", "plots")):
         require(module, purpose)
     config = read_config(folder, ("data", "data_dir", "seed", "epochs", "batch_size", "lr", "weight_decay", "model"))
     data = _load_data(config)
