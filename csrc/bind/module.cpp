@@ -50,6 +50,12 @@ void init_runtime(py::module_& m) {
   });
   m.def("reset_peak_memory_stats", [] { cpu_memory().reset_peak(); });
   m.def("empty_cache", [] { cpu_memory().empty_cache(); });
+  m.def("set_cache_limit", [](py::object bytes) {
+    const int64_t n = bind::int_from(bytes.ptr());
+    if (n < 0) throw ValueError(str("set_cache_limit: expected a number of bytes, got ", n));
+    cpu_memory().set_cache_limit(static_cast<size_t>(n));
+  });
+  m.def("available_threads", &available_threads);
   m.def("default_dtype", [] { return py::reinterpret_borrow<py::object>(bind::dtype_object(default_dtype())); });
   m.def("set_default_dtype", [](py::object t) { set_default_dtype(bind::dtype_from(t.ptr())); });
   m.def("promote_types", [](py::object a, py::object b) {
@@ -72,6 +78,8 @@ PYBIND11_MODULE(_C, m) {
     }
   });
 
+  num_threads();  // FASTDL_NUM_THREADS
+  configure_memory();
   set_kernel_table(DeviceType::cpu, &cpu::kernels());
   set_engine_ops({ops::add, ops::zeros, ops::ones_like, ops::clone, [](const Tensor& a, const Tensor& b) { ops::add_(a, b); }});
   set_blocking_hooks({[]() -> void* { return PyEval_SaveThread(); },

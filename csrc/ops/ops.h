@@ -143,6 +143,16 @@ Tensor bernoulli(const Tensor& probabilities, Generator* generator);
 Tensor randperm(int64_t n, DType dtype, Generator* generator);
 Tensor dropout(const Tensor& t, double p, bool training);
 
+// --- optimizer.cpp: in place, not recorded ---
+void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
+              double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first);
+// exp_avgs and exp_avg_sqs: Adam's running means of the gradient and of its square. `step` counts from 1.
+void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
+               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, int64_t step, double lr, double beta1,
+               double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad, bool maximize);
+// Scales all gradients so that their norm, as one vector, is at most max_norm; returns the norm they had (0-d).
+Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_type, bool error_if_nonfinite);
+
 }  // namespace ops
 
 // The shape that a and b broadcast to; throws naming the op and both shapes.

@@ -1,0 +1,235 @@
+// Optimizer steps and gradient clipping over lists of tensors. They write parameters and state in place and are not
+// recorded.
+#include <cmath>
+
+#include "ops/launch.h"
+#include "ops/ops.h"
+
+namespace fastdl::ops {
+namespace {
+
+// Memory without gaps or overlaps, in any order of the dimensions.
+bool is_dense(const Tensor& t) {
+  if (t.is_contiguous()) return true;
+  int64_t covered = 1;  // by the dimensions found so far, from the innermost outwards
+  bool found[kMaxDims] = {};
+  for (int n = 0; n < t.ndim(); ++n) {
+    int next = -1;
+    for (int d = 0; d < t.ndim() && next < 0; ++d)
+      if (!found[d] && (t.shape()[d] == 1 || t.strides()[d] == covered)) next = d;
+    if (next < 0) return false;
+    found[next] = true;
+    covered *= t.shape()[next];
+  }
+  return true;
+}
+
+// The tensors that go with one parameter must be walked in one order. Where layouts differ, or have gaps, contiguous
+// copies stand in, and what the step writes is copied back at the end.
+class SameOrder {
+ public:
+  explicit SameOrder(const Tensor& param) : param_(param), direct_(is_dense(param)) {}
+  void* written(const Tensor& t) {
+    if (matches(t)) return t.data();
+    const Tensor copy = dense_copy(t);
+    back_.emplace_back(t, copy);
+    return copy.data();
+  }
+  const void* read(const Tensor& t) {
+    if (matches(t)) return t.data();
+    copies_.push_back(dense_copy(t));
+    return copies_.back().data();
+  }
+  void copy_back() {
+    for (const auto& [to, from] : back_) copy_(to, from);
+  }
+
+ private:
+  bool matches(const Tensor& t) const {
+    if (!direct_) return t.is_contiguous();
+    return t.strides() == param_.strides() || (t.is_contiguous() && param_.is_contiguous());
+  }
+  Tensor dense_copy(const Tensor& t) const {
+    const Tensor copy = direct_ ? make_empty_strided(t.shape(), param_.strides(), t.dtype(), t.device())
+                                : make_empty(t.shape(), t.dtype(), t.device());
+    return copy_(copy, t);
+  }
+
+  Tensor param_;
+  bool direct_;
+  std::vector<std::pair<Tensor, Tensor>> back_;
+  TensorList copies_;
+};
+
+struct StateList {
+  const char* name;
+  const TensorList* list;
+};
+
+void check_step(const char* op, const TensorList& params, const TensorList& grads, const std::vector<StateList>& states) {
+  const auto check = [&](const char* name, const TensorList& list) {
+    if (list.size() != params.size())
+      throw ValueError(str(op, ": ", list.size(), " ", name, " for ", params.size(), " params"));
+    for (size_t i = 0; i < list.size(); ++i) {
+      if (list[i].shape() != params[i].shape())
+        throw ShapeError(str(op, ": ", name, "[", i, "] has shape ", list[i].shape(), ", its parameter ", params[i].shape()));
+      if (list[i].dtype() != params[i].dtype())
+        throw DTypeError(str(op, ": ", name, "[", i, "] is ", list[i].dtype(), ", its parameter ", params[i].dtype()));
+      if (list[i].device() != params[i].device() || params[i].device() != params[0].device())
+        throw DeviceError(str(op, ": ", name, "[", i, "] and its parameter must be on the device of the first parameter"));
+    }
+  };
+  for (const Tensor& p : params) check_floating(op, p);
+  check("grads", grads);
+  for (const StateList& s : states)
+    if (!s.list->empty()) check(s.name, *s.list);
+}
+
+// Runs step(dtype, slots) once for each dtype among the parameters.
+template <class Step>
+void for_each_dtype(const TensorList& params, const TensorList& grads, const std::vector<StateList>& states, const Step& step) {
+  const GradMode no_grad(false);
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
+    std::vector<ParameterSlot> slots;
+    std::vector<SameOrder> orders;
+    int64_t offset = 0;
+    for (size_t i = 0; i < params.size(); ++i) {
+      if (params[i].dtype() != dtype || params[i].numel() == 0) continue;
+      SameOrder& order = orders.emplace_back(params[i]);
+      ParameterSlot slot{order.written(params[i]), order.read(grads[i]), {}, params[i].numel(), offset};
+      for (size_t s = 0; s < states.size(); ++s)
+        if (!states[s].list->empty()) slot.state[s] = order.written((*states[s].list)[i]);
+      slots.push_back(slot);
+      offset += slot.numel;
+    }
+    if (slots.empty()) continue;
+    step(dtype, slots);
+    for (SameOrder& order : orders) order.copy_back();
+  }
+  for (const Tensor& p : params) changed(p);
+  for (const StateList& s : states)
+    for (const Tensor& t : *s.list) changed(t);
+}
+
+}  // namespace
+
+void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
+              double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first) {
+  const std::vector<StateList> states = {{"momentum_buffers", &momentum_buffers}};
+  check_step("sgd_step", params, grads, states);
+  if (momentum != 0 && momentum_buffers.size() != params.size())
+    throw ValueError(str("sgd_step: momentum ", momentum, " needs a momentum buffer for each of ", params.size(), " params"));
+  for_each_dtype(params, grads, states, [&](DType dtype, const std::vector<ParameterSlot>& slots) {
+    SgdStepArgs args{};
+    args.slots = slots.data();
+    args.count = static_cast<int64_t>(slots.size());
+    args.dtype = dtype;
+    args.lr = lr;
+    args.momentum = momentum;
+    args.dampening = dampening;
+    args.weight_decay = weight_decay;
+    args.nesterov = nesterov;
+    args.maximize = maximize;
+    args.first = first;
+    launch(&KernelTable::sgd_step, params[0].device(), args);
+  });
+}
+
+void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
+               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, int64_t step, double lr, double beta1,
+               double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad, bool maximize) {
+  const std::vector<StateList> states = {
+      {"exp_avgs", &exp_avgs}, {"exp_avg_sqs", &exp_avg_sqs}, {"max_exp_avg_sqs", &max_exp_avg_sqs}};
+  check_step("adam_step", params, grads, states);
+  if (exp_avgs.size() != params.size() || exp_avg_sqs.size() != params.size() ||
+      (amsgrad && max_exp_avg_sqs.size() != params.size()))
+    throw ValueError(str("adam_step: ", params.size(), " params need as many exp_avgs (", exp_avgs.size(), "), exp_avg_sqs (",
+                         exp_avg_sqs.size(), ") and, with amsgrad, max_exp_avg_sqs (", max_exp_avg_sqs.size(), ")"));
+  if (step < 1) throw ValueError(str("adam_step: step ", step, ", expected 1 for the first step"));
+  for_each_dtype(params, grads, states, [&](DType dtype, const std::vector<ParameterSlot>& slots) {
+    AdamStepArgs args{};
+    args.slots = slots.data();
+    args.count = static_cast<int64_t>(slots.size());
+    args.dtype = dtype;
+    args.lr = lr;
+    args.beta1 = beta1;
+    args.beta2 = beta2;
+    args.eps = eps;
+    args.weight_decay = weight_decay;
+    args.correction1 = 1 - std::pow(beta1, static_cast<double>(step));
+    args.correction2 = 1 - std::pow(beta2, static_cast<double>(step));
+    args.decoupled = decoupled;
+    args.amsgrad = amsgrad;
+    args.maximize = maximize;
+    launch(&KernelTable::adam_step, params[0].device(), args);
+  });
+}
+
+namespace {
+
+// f(dtype, slots, total elements) for each dtype; gradients with gaps are copied (and copied back when written).
+template <class F> void for_each_grad_dtype(const TensorList& grads, bool written, const F& f) {
+  const GradMode no_grad(false);
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
+    std::vector<GradientSlot> slots;
+    std::vector<std::pair<Tensor, Tensor>> copies;
+    int64_t offset = 0;
+    for (const Tensor& g : grads) {
+      if (g.dtype() != dtype || g.numel() == 0) continue;
+      Tensor dense = g;
+      if (!is_dense(g)) copies.emplace_back(g, dense = contiguous(g));
+      slots.push_back({dense.data(), g.numel(), offset});
+      offset += g.numel();
+    }
+    if (slots.empty()) continue;
+    f(dtype, slots, offset);
+    if (!written) continue;
+    for (const auto& [to, from] : copies) copy_(to, from);
+  }
+}
+
+double total_norm(const TensorList& grads, NormKind kind) {
+  double total = 0;
+  const auto combine = [&](double x) {
+    if (kind != NormKind::max_abs) total += x;
+    else if (x > total || x != x) total = x;
+  };
+  for_each_grad_dtype(grads, false, [&](DType dtype, const std::vector<GradientSlot>& slots, int64_t elements) {
+    std::vector<double> partial(static_cast<size_t>((elements + kNormChunk - 1) / kNormChunk));
+    launch(&KernelTable::grad_norm, grads[0].device(),
+           GradNormArgs{slots.data(), static_cast<int64_t>(slots.size()), dtype, kind, partial.data()});
+    for (const double x : partial) combine(x);
+  });
+  return kind == NormKind::sum_squares ? std::sqrt(total) : total;
+}
+
+}  // namespace
+
+Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_type, bool error_if_nonfinite) {
+  if (max_norm < 0 || std::isnan(max_norm)) throw ValueError(str("clip_grad_norm_: max_norm ", max_norm, ", expected at least 0"));
+  if (norm_type != 1 && norm_type != 2 && norm_type != INFINITY)
+    throw ValueError(str("clip_grad_norm_: norm_type ", norm_type, ", expected 1, 2 or inf"));
+  DType dtype = grads.empty() ? default_dtype() : grads[0].dtype();
+  for (const Tensor& g : grads) {
+    check_floating("clip_grad_norm_", g);
+    if (g.device() != grads[0].device()) throw DeviceError("clip_grad_norm_: gradients on different devices");
+    dtype = promote(dtype, g.dtype());
+  }
+  const NormKind kind = norm_type == 1   ? NormKind::sum_abs
+                        : norm_type == 2 ? NormKind::sum_squares
+                                         : NormKind::max_abs;
+  const double norm = total_norm(grads, kind);
+  if (error_if_nonfinite && !std::isfinite(norm))
+    throw ValueError(str("clip_grad_norm_: the norm of ", grads.size(), " gradients is ", norm));
+  const double factor = max_norm / (norm + 1e-6);
+  if (!(factor >= 1)) {  // also when it is NaN, which must show in the gradients
+    for_each_grad_dtype(grads, true, [&](DType type, const std::vector<GradientSlot>& slots, int64_t) {
+      launch(&KernelTable::scale_grads, grads[0].device(),
+             ScaleGradsArgs{slots.data(), static_cast<int64_t>(slots.size()), type, factor});
+    });
+    for (const Tensor& g : grads) changed(g);
+  }
+  return full({}, norm, dtype);
+}
+
+}  // namespace fastdl::ops
