@@ -8,9 +8,65 @@ Sections, one a family: activations, linear, convolution, pooling, normalization
 recurrent, losses, distances, padding and resampling.
 """
 
+import math
+
+import fastdl
 from fastdl import _C
 
 # --- activations ---
+
+
+def glu(input, dim=-1):
+    """a sigmoid(b), with a and b the two halves of x along ``dim``.
+
+    Raises:
+        ShapeError: the dimension's size is odd.
+
+    Source: Dauphin et al., "Language modeling with gated convolutional networks", 2017.
+
+    >>> F.glu(fd.tensor([2.0, 0.0])).tolist()
+    [1.0]
+    """
+    if input.ndim == 0 or input.shape[dim] % 2:
+        raise fastdl.ShapeError(f"glu: dimension {dim} of {list(input.shape)} must have an even size")
+    a, b = input.chunk(2, dim)
+    return a * b.sigmoid()
+
+
+def softmin(input, dim=None, dtype=None):
+    """exp(-x_i) / sum_j exp(-x_j) along ``dim``.
+
+    >>> F.softmin(fd.zeros(2), dim=0).tolist()
+    [0.5, 0.5]
+    """
+    return softmax(-input, dim, dtype=dtype)
+
+
+def gumbel_softmax(logits, tau=1, hard=False, dim=-1):
+    """softmax((x + g) / tau) along ``dim``, with g from the Gumbel distribution: a differentiable sample.
+
+    Args:
+        logits: unnormalized log-probabilities (*).
+        tau: the temperature.
+        hard: return the one-hot vector of the largest; its gradient is that of the soft sample.
+
+    Source: Jang et al., "Categorical reparameterization with Gumbel-softmax", 2017.
+
+    >>> F.gumbel_softmax(fd.zeros(2, 3), hard=True).sum(-1).tolist()
+    [1.0, 1.0]
+    """
+    with fastdl.no_grad():
+        # 1 - u is in (0, 1]; the floor keeps its logarithm from being 0.
+        exponential = -(1 - fastdl.rand_like(logits)).log()
+        gumbels = -exponential.clamp(min=1e-30 if logits.dtype in (fastdl.float32, fastdl.float64) else 1e-7).log()
+    soft = softmax((logits + gumbels) / tau, dim)
+    if not hard:
+        return soft
+    with fastdl.no_grad():
+        index = soft.argmax(dim, keepdim=True)
+        picked = one_hot(index.movedim(dim, -1).squeeze(-1), soft.shape[dim]).movedim(-1, dim).to(soft.dtype)
+    return picked - soft.detach() + soft
+
 
 # --- linear ---
 
@@ -20,16 +76,278 @@ from fastdl import _C
 
 # --- normalization ---
 
+
+def normalize(input, p=2.0, dim=1, eps=1e-12):
+    """x / max(|x|_p, eps) along ``dim``.
+
+    >>> F.normalize(fd.tensor([[3.0, 4.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929]]
+    """
+    return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
+
+
 # --- dropout ---
+
+
+def _check_probability(p):
+    if not 0.0 <= p <= 1.0:
+        raise fastdl.ValueError(f"dropout: probability has to be between 0 and 1, but got {p}")
+
+
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Each element 0 with probability ``p``, else x / (1 - p); x itself when not ``training``.
+
+    Raises:
+        ValueError: p outside [0, 1].
+
+    Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+
+    >>> F.dropout(fd.ones(2), 0.5, training=False).tolist()
+    [1.0, 1.0]
+    """
+    if not training or p == 0.0:
+        _check_probability(p)
+        return input
+    y = _C.dropout(input, p, True)
+    return input.copy_(y) if inplace else y
+
+
+def _dropout_channels(name, input, p, training, inplace, ndims, spatial):
+    _check_probability(p)
+    if input.ndim not in ndims:
+        raise fastdl.ShapeError(f"{name}: expected {' or '.join(f'{n}-d' for n in ndims)} input, got {list(input.shape)}")
+    if not training or p == 0.0:
+        return input
+    lead = input.shape[: input.ndim - spatial]
+    mask = _C.dropout(fastdl.ones(*lead, *(1,) * spatial, dtype=input.dtype, device=input.device), p, True)
+    return input.mul_(mask) if inplace else input * mask
+
+
+def dropout1d(input, p=0.5, training=True, inplace=False):
+    """:func:`dropout` of whole channels of (N, C, L) or (C, L).
+
+    >>> F.dropout1d(fd.ones(1, 1, 2), training=False).tolist()
+    [[[1.0, 1.0]]]
+    """
+    return _dropout_channels("dropout1d", input, p, training, inplace, (2, 3), 1)
+
+
+def dropout2d(input, p=0.5, training=True, inplace=False):
+    """:func:`dropout` of whole channels of (N, C, H, W) or (C, H, W).
+
+    >>> F.dropout2d(fd.ones(1, 1, 1, 2), training=False).tolist()
+    [[[[1.0, 1.0]]]]
+    """
+    return _dropout_channels("dropout2d", input, p, training, inplace, (3, 4), 2)
+
+
+def alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """Dropout that keeps mean 0 and variance 1: dropped elements are SELU's limit at -infinity, then all are scaled and
+    shifted.
+
+    Source: Klambauer et al., "Self-normalizing neural networks", 2017.
+
+    >>> F.alpha_dropout(fd.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+    _check_probability(p)
+    if not training or p == 0.0:
+        return input
+    limit = -1.7580993408473766
+    scale = 0.0 if p == 1.0 else 1.0 / math.sqrt((1 - p) * (1 + p * limit * limit))
+    kept = _C.dropout(fastdl.ones_like(input), p, True) * (1 - p)  # 1 where kept
+    y = input * (kept * scale) + (1 - kept) * (limit * scale) - p * limit * scale
+    return input.copy_(y) if inplace else y
+
 
 # --- embedding ---
 
+
+def one_hot(tensor, num_classes=-1):
+    """1 at each class's place in a new last dimension, else 0; int64.
+
+    Args:
+        tensor: classes (*), int64.
+        num_classes: the size of the new dimension; -1 is one more than the largest class.
+
+    Raises:
+        DTypeError: not int64. IndexError: a class out of range. ValueError: no classes to infer the size from.
+
+    >>> F.one_hot(fd.tensor([0, 2])).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    if tensor.dtype != fastdl.int64:
+        raise fastdl.DTypeError(f"one_hot: expected int64 classes, got {tensor.dtype}")
+    if tensor.numel() == 0:
+        if num_classes <= 0:
+            raise fastdl.ValueError("one_hot: cannot infer num_classes from an empty tensor")
+        return fastdl.zeros(*tensor.shape, num_classes, dtype=fastdl.int64, device=tensor.device)
+    smallest, largest = int(tensor.amin()), int(tensor.amax())
+    if num_classes == -1:
+        num_classes = largest + 1
+    if smallest < 0 or largest >= num_classes:
+        raise fastdl.IndexError(f"one_hot: classes from {smallest} to {largest}, expected 0 to {num_classes - 1}")
+    return (tensor.unsqueeze(-1) == fastdl.arange(num_classes, device=tensor.device)).to(fastdl.int64)
+
+
 # --- attention ---
+
+
+def _float_mask(name, mask, query, expected):
+    """A mask as floats to add: a boolean one is -inf where it is true."""
+    if mask is None:
+        return None
+    if mask.shape not in expected:
+        raise fastdl.ShapeError(f"{name}: shape {list(mask.shape)}, expected {' or '.join(str(list(s)) for s in expected)}")
+    if mask.dtype == fastdl.bool:
+        return fastdl.zeros(*mask.shape, dtype=query.dtype, device=query.device).masked_fill(mask, float("-inf"))
+    return mask.to(query.dtype)
+
+
+def _project(query, key, value, weight, bias):
+    """The projections to Q, K and V by one packed weight (3 E, E): one product where the inputs are the same."""
+    size = query.shape[-1]
+    if key is value:
+        if query is key:
+            return linear(query, weight, bias).chunk(3, -1)
+        k, v = linear(key, weight[size:], None if bias is None else bias[size:]).chunk(2, -1)
+        return linear(query, weight[:size], None if bias is None else bias[:size]), k, v
+    biases = (None,) * 3 if bias is None else bias.chunk(3)
+    return tuple(linear(x, w, b) for x, w, b in zip((query, key, value), weight.chunk(3), biases))
+
+
+def multi_head_attention_forward(
+    query, key, value, embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias, bias_k, bias_v, add_zero_attn, dropout_p,
+    out_proj_weight, out_proj_bias, training=True, key_padding_mask=None, need_weights=True, attn_mask=None,
+    use_separate_proj_weight=False, q_proj_weight=None, k_proj_weight=None, v_proj_weight=None, static_k=None, static_v=None,
+    average_attn_weights=True, is_causal=False,
+):  # fmt: skip
+    """Multi-head attention; see :class:`fastdl.nn.MultiheadAttention`, whose forward it is.
+
+    Args:
+        query, key, value: (T, N, E), (S, N, kdim), (S, N, vdim), or without N.
+        static_k, static_v: keys and values (N heads, S, E / heads) to use in place of the projected ones.
+
+    Returns:
+        The output, shaped as query, and the weights (N, T, S) or None.
+
+    Raises:
+        ShapeError: inputs or masks do not fit. ValueError: is_causal without attn_mask.
+    """
+    op = "multi_head_attention"
+    batched = query.ndim == 3
+    if query.ndim not in (2, 3) or key.ndim != query.ndim or value.ndim != query.ndim:
+        shapes = ", ".join(str(list(t.shape)) for t in (query, key, value))
+        raise fastdl.ShapeError(f"{op}: query, key and value must all be 2-d or all 3-d, got {shapes}")
+    if not batched:
+        same_kv, same_qk = value is key, key is query
+        query = query.unsqueeze(1)
+        key = query if same_qk else key.unsqueeze(1)
+        value = key if same_kv else value.unsqueeze(1)
+        if key_padding_mask is not None:
+            key_padding_mask = key_padding_mask.unsqueeze(0)
+    target, batch, size = query.shape
+    source = key.shape[0]
+    if size != embed_dim_to_check:
+        raise fastdl.ShapeError(f"{op}: query {list(query.shape)} needs last dimension {embed_dim_to_check}")
+    if key.shape[:2] != value.shape[:2] or key.shape[1] != batch:
+        raise fastdl.ShapeError(
+            f"{op}: key {list(key.shape)} and value {list(value.shape)} must have the same length, and the batch of "
+            f"query {list(query.shape)}"
+        )
+    if is_causal and attn_mask is None:
+        raise fastdl.ValueError(f"{op}: is_causal needs attn_mask")
+    head = size // num_heads
+    per_head = (batch * num_heads, target, source)
+    mask = _float_mask(f"{op}: attn_mask", attn_mask, query, ((target, source), per_head))
+    padding = _float_mask(f"{op}: key_padding_mask", key_padding_mask, query, ((batch, source),))
+
+    if use_separate_proj_weight:
+        biases = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
+        weights = (q_proj_weight, k_proj_weight, v_proj_weight)
+        q, k, v = (linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases))
+    else:
+        q, k, v = _project(query, key, value, in_proj_weight, in_proj_bias)
+    extra = 0
+    if bias_k is not None:
+        k, v = (fastdl.cat((t, b.expand(1, batch, size))) for t, b in ((k, bias_k), (v, bias_v)))
+        extra += 1
+
+    def split(t):  # (L, N, E) to (N, heads, L, head)
+        return t.unflatten(-1, (num_heads, head)).permute(1, 2, 0, 3)
+
+    q = split(q)
+    k = split(k) if static_k is None else static_k.unflatten(0, (batch, num_heads))
+    v = split(v) if static_v is None else static_v.unflatten(0, (batch, num_heads))
+    if add_zero_attn:
+        zero = fastdl.zeros(batch, num_heads, 1, head, dtype=k.dtype, device=k.device)
+        k, v = fastdl.cat((k, zero), 2), fastdl.cat((v, zero), 2)
+        extra += 1
+    causal_alone = is_causal and not need_weights and padding is None and not extra
+    if causal_alone:
+        mask = None  # the kernel knows the causal mask
+    if mask is not None:
+        mask = mask.unflatten(0, (batch, num_heads)) if mask.ndim == 3 else mask
+    if padding is not None:
+        padding = padding.view(batch, 1, 1, source)
+        mask = padding if mask is None else mask + padding
+    if mask is not None and extra:
+        mask = pad(mask, (0, extra))
+    if not training:
+        dropout_p = 0.0
+
+    if need_weights:
+        scores = (q * (1.0 / math.sqrt(head))) @ k.transpose(-2, -1)
+        weights = softmax(scores if mask is None else scores + mask, -1)
+        if dropout_p > 0.0:
+            weights = dropout(weights, dropout_p)
+        y = weights @ v
+        if average_attn_weights:
+            weights = weights.mean(1)
+    else:
+        weights = None
+        y = scaled_dot_product_attention(q, k, v, mask, dropout_p, causal_alone)
+    y = linear(y.permute(2, 0, 1, 3).reshape(target, batch, size), out_proj_weight, out_proj_bias)
+    if batched:
+        return y, weights
+    return y.squeeze(1), None if weights is None else weights.squeeze(0)
+
 
 # --- recurrent ---
 
 # --- losses ---
 
+
+def reduction_from(size_average, reduce, reduction):
+    """The reduction that PyTorch's old arguments ``size_average`` and ``reduce`` stand for, where they are given."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is False:
+        return "none"
+    return "sum" if size_average is False else "mean"
+
+
 # --- distances ---
+
+
+def cosine_similarity(x1, x2, dim=1, eps=1e-8):
+    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along ``dim``; the inputs broadcast.
+
+    >>> F.cosine_similarity(fd.tensor([[1.0, 0.0]]), fd.tensor([[3.0, 0.0]])).tolist()
+    [1.0]
+    """
+    norm1 = (x1 * x1).sum(dim, keepdim=True).sqrt().clamp(min=eps)
+    norm2 = (x2 * x2).sum(dim, keepdim=True).sqrt().clamp(min=eps)
+    return ((x1 / norm1) * (x2 / norm2)).sum(dim)
+
+
+def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
+    """The p-norm of x1 - x2 + eps along the last dimension.
+
+    >>> F.pairwise_distance(fd.tensor([[3.0, 0.0]]), fd.tensor([[0.0, 4.0]]), eps=0.0).tolist()
+    [5.0]
+    """
+    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
+
 
 # --- padding and resampling ---

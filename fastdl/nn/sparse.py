@@ -1,0 +1,84 @@
+"""Lookup tables."""
+
+import fastdl
+from fastdl.nn import functional as F
+from fastdl.nn import init
+from fastdl.nn.module import Module
+from fastdl.nn.parameter import Parameter
+
+
+class Embedding(Module):
+    """Row ``weight[i]`` for each index i.
+
+    Args:
+        num_embeddings, embedding_dim: rows and their length.
+        padding_idx: a row that is zero at first and has no gradient.
+        max_norm: rows that are looked up and have a larger ``norm_type``-norm are first scaled down to it, in place.
+        scale_grad_by_freq: divide each row's gradient by how often it was looked up.
+        sparse: not supported; gradients are dense.
+
+    Shapes: indices (*), output (*, embedding_dim). Parameter: ``weight`` (num_embeddings, embedding_dim), from N(0, 1).
+
+    Raises:
+        IndexError: an index out of range. ValueError: padding_idx out of range, or sparse.
+
+    >>> nn.Embedding(10, 3)(fd.tensor([[1, 2, 4, 5], [4, 3, 2, 9]])).shape
+    (2, 4, 3)
+    """
+
+    def __init__(self, num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0,
+                 scale_grad_by_freq=False, sparse=False, _weight=None, _freeze=False, device=None, dtype=None):  # fmt: skip
+        super().__init__()
+        if sparse:
+            raise ValueError("Embedding: sparse gradients are not supported")
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ValueError(f"Embedding: padding_idx {padding_idx} must be within num_embeddings = {num_embeddings}")
+            padding_idx %= num_embeddings
+        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        if _weight is None:
+            weight = fastdl.empty(num_embeddings, embedding_dim, device=device, dtype=dtype)
+            self.weight = Parameter(weight, requires_grad=not _freeze)
+            self.reset_parameters()
+        else:
+            if tuple(_weight.shape) != (num_embeddings, embedding_dim):
+                raise fastdl.ShapeError(
+                    f"Embedding: weight {list(_weight.shape)} does not match num_embeddings, embedding_dim = "
+                    f"{[num_embeddings, embedding_dim]}"
+                )
+            self.weight = Parameter(_weight, requires_grad=not _freeze)
+
+    def reset_parameters(self):
+        """Draws the rows anew; the padding row is zero."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            with fastdl.no_grad():
+                self.weight[self.padding_idx].fill_(0)
+
+    @classmethod
+    def from_pretrained(cls, embeddings, freeze=True, padding_idx=None, max_norm=None, norm_type=2.0,
+                        scale_grad_by_freq=False, sparse=False):  # fmt: skip
+        """An Embedding over the rows of a matrix, not trained unless ``freeze=False``."""
+        if embeddings.ndim != 2:
+            raise fastdl.ShapeError(f"Embedding: expected a 2-d tensor of rows, got {list(embeddings.shape)}")
+        rows, columns = embeddings.shape
+        return cls(rows, columns, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, embeddings, freeze)
+
+    def forward(self, input):
+        return F.embedding(
+            input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
+        )
+
+    def extra_repr(self):
+        text = f"{self.num_embeddings}, {self.embedding_dim}"
+        if self.padding_idx is not None:
+            text += f", padding_idx={self.padding_idx}"
+        if self.max_norm is not None:
+            text += f", max_norm={self.max_norm}"
+        if self.norm_type != 2:
+            text += f", norm_type={self.norm_type}"
+        if self.scale_grad_by_freq:
+            text += f", scale_grad_by_freq={self.scale_grad_by_freq}"
+        return text

@@ -1,0 +1,115 @@
+"""Adam and AdamW."""
+
+import fastdl
+from fastdl import _C
+from fastdl.optim.optimizer import Optimizer, check_range, check_supported
+
+
+class Adam(Optimizer):
+    """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p = p - lr m' / (sqrt(v') + eps).
+
+    m' = m / (1 - beta1^t) and v' = v / (1 - beta2^t) at step t; g is the gradient plus weight_decay p.
+
+    Args:
+        params: parameters or groups, see :class:`Optimizer`.
+        lr, betas, eps, weight_decay: as in the formula.
+        amsgrad: v' is the largest so far.
+        maximize: ascend.
+        decoupled_weight_decay: p is multiplied by 1 - lr weight_decay in place of adding to g: :class:`AdamW`.
+        foreach, capturable, fused: accepted and without effect, all parameters are updated in one pass.
+
+    Raises:
+        ValueError: an option out of range.
+
+    Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015; Reddi et al., "On the convergence of Adam
+    and beyond", 2018 (amsgrad).
+
+    >>> w = fd.tensor([1.0], requires_grad=True)
+    >>> optimizer = fd.optim.Adam([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> round(w.item(), 4)
+    0.5
+    """
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0, amsgrad=False, *, foreach=None,
+                 maximize=False, capturable=False, differentiable=False, fused=None, decoupled_weight_decay=False):  # fmt: skip
+        name = type(self).__name__
+        check_range(name, lr=lr, eps=eps, weight_decay=weight_decay)
+        check_supported(name, differentiable)
+        for i, beta in enumerate(betas):
+            if not 0.0 <= beta < 1.0:
+                raise ValueError(f"{name}: invalid beta parameter at index {i}: {beta}")
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
+
+    def _state_keys(self, group):
+        keys = ("step", "exp_avg", "exp_avg_sq")
+        return (*keys, "max_exp_avg_sq") if group["amsgrad"] else keys
+
+    def _new_state(self, parameter, group):
+        state = {key: fastdl.zeros_like(parameter) for key in self._state_keys(group) if key != "step"}
+        return {"step": fastdl.zeros((), dtype=fastdl.float32), **state}
+
+    def _update(self, group, lists):
+        entries = lists.entries
+        beta1, beta2 = group["betas"]
+        _C.adam_step(
+            lists.params,
+            [p.grad for p in lists.params],
+            entries["exp_avg"],
+            entries["exp_avg_sq"],
+            entries.get("max_exp_avg_sq", []),
+            entries["step"],
+            float(group["lr"]),
+            beta1,
+            beta2,
+            group["eps"],
+            group["weight_decay"],
+            group["amsgrad"],
+            group["decoupled_weight_decay"],
+            group["maximize"],
+        )
+
+
+class AdamW(Adam):
+    """:class:`Adam` with decoupled weight decay: p = p (1 - lr weight_decay) before the step, and g is the gradient.
+
+    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
+
+    >>> w = fd.tensor([1.0], requires_grad=True)
+    >>> optimizer = fd.optim.AdamW([w], lr=0.5, weight_decay=0.1)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> round(w.item(), 4)
+    0.45
+    """
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False,
+                 foreach=None, capturable=False, differentiable=False, fused=None):  # fmt: skip
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )
