@@ -427,7 +427,7 @@ class OneCycleLR(LRScheduler):
         if three_phase:
             self._phases = [
                 (up, "initial_lr", "max_lr", "max_momentum", "base_momentum"),
-                (2 * up + 1, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
+                (2 * up, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
                 (down, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
             ]
         else:
