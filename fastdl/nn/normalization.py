@@ -10,7 +10,7 @@ from fastdl.nn.parameter import Parameter
 class _RunningNorm(Module):
     """What batch and instance norm share: the parameters and the running statistics."""
 
-    def __init__(self, num_features, eps, momentum, affine, track_running_stats, device, dtype):
+    def __init__(self, num_features, eps, momentum, affine, track_running_stats, device, dtype, bias):
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
@@ -19,7 +19,7 @@ class _RunningNorm(Module):
             return fastdl.full((num_features,), value, device=device, dtype=dtype or fastdl.get_default_dtype())
 
         self.register_parameter("weight", Parameter(new(1.0)) if affine else None)
-        self.register_parameter("bias", Parameter(new(0.0)) if affine else None)
+        self.register_parameter("bias", Parameter(new(0.0)) if affine and bias else None)
         self.register_buffer("running_mean", new(0.0) if track_running_stats else None)
         self.register_buffer("running_var", new(1.0) if track_running_stats else None)
         batches = fastdl.zeros((), dtype=fastdl.int64, device=device) if track_running_stats else None
@@ -35,8 +35,9 @@ class _RunningNorm(Module):
     def reset_parameters(self):
         """Weight 1, bias 0, and no running statistics."""
         self.reset_running_stats()
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def _check_ndim(self, input, allowed):
@@ -47,15 +48,16 @@ class _RunningNorm(Module):
     def extra_repr(self):
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
 class _BatchNorm(_RunningNorm):
     _dims = ()
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None,
+                 *, bias=True):  # fmt: skip
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input):
         self._check_ndim(input, self._dims)
@@ -84,7 +86,7 @@ class BatchNorm1d(_BatchNorm):
         num_features: C.
         eps: added to the variance.
         momentum: the new batch's share of the running statistics; None is the mean of all batches.
-        affine: whether there are weight and bias.
+        affine: whether there are weight and, unless ``bias=False``, bias.
         track_running_stats: keep running statistics, which evaluation uses in place of the batch's.
 
     Shapes: x and y (N, C) or (N, C, L). Parameters ``weight`` (1) and ``bias`` (0); buffers ``running_mean``,
@@ -119,8 +121,9 @@ class BatchNorm2d(_BatchNorm):
 class _InstanceNorm(_RunningNorm):
     _dims = ()
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, device=None, dtype=None):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, device=None,
+                 dtype=None, *, bias=True):  # fmt: skip
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input):
         self._check_ndim(input, self._dims)
@@ -215,7 +218,7 @@ class LayerNorm(Module):
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
 
 
 class RMSNorm(Module):
@@ -299,4 +302,4 @@ class GroupNorm(Module):
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
