@@ -1,6 +1,7 @@
 #include "bind/types.h"
 
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include "bind/convert.h"
 
