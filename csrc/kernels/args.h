@@ -8,3 +8,4 @@
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/optimizer.h"
+#include "kernels/conv.h"

@@ -152,6 +152,17 @@ void adam_step(const TensorList& params, const TensorList& grads, const TensorLi
                double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad, bool maximize);
 // Scales all gradients so that their norm, as one vector, is at most max_norm; returns the norm they had (0-d).
 Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_type, bool error_if_nonfinite);
+// --- conv.cpp ---
+// stride, padding and dilation: one value, or one a dimension. Weights (O, C / groups, kernel...).
+Tensor conv1d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
+              const Shape& padding, const Shape& dilation, int64_t groups);
+Tensor conv2d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
+              const Shape& padding, const Shape& dilation, int64_t groups);
+// Weights (C, O / groups, kernel...).
+Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
+                        const Shape& padding, const Shape& output_padding, int64_t groups, const Shape& dilation);
+Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
+                        const Shape& padding, const Shape& output_padding, int64_t groups, const Shape& dilation);
 
 }  // namespace ops
 
