@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/attention.h"
 #include "kernels/index.h"
+#include "kernels/conv.h"
 #include "kernels/layer_norm.h"
 #include "kernels/loss.h"
 #include "kernels/random.h"
