@@ -1,8 +1,8 @@
 // Argument structs of all kernels, one header per family.
 #pragma once
 #include "kernels/attention.h"
-#include "kernels/index.h"
 #include "kernels/conv.h"
+#include "kernels/index.h"
 #include "kernels/layer_norm.h"
 #include "kernels/loss.h"
 #include "kernels/random.h"
