@@ -49,6 +49,18 @@ void init_ops(PyObject* m) {
   def<&ops::add>(m, "add(input, other: number)");
   def<&ops::mul>(m, "mul(input, other: number)");
 
+  // --- matrix products ---
+  both<static_cast<Tensor (*)(const Tensor&, const Tensor&)>(&ops::matmul)>(m, "matmul(input, other)");
+  def<&ops::matmul_out>(m, "matmul_out(input, other, out)");
+  both<&ops::mm>(m, "mm(input, mat2)");
+  both<&ops::bmm>(m, "bmm(input, mat2)");
+  both<&ops::mv>(m, "mv(input, vec)");
+  both<&ops::dot>(m, "dot(input, tensor)");
+  both<&ops::outer>(m, "outer(input, vec2)");
+  both<&ops::addmm>(m, "addmm(input, mat1, mat2, beta=1.0, alpha=1.0)");
+  both<&ops::baddbmm>(m, "baddbmm(input, batch1, batch2, beta=1.0, alpha=1.0)");
+  def<&ops::linear>(m, "linear(input, weight, bias=None)");
+
   // --- reductions ---
   both<static_cast<Tensor (*)(const Tensor&, const ops::Dims&, bool, const std::optional<DType>&)>(&ops::sum)>(
       m, "sum(input, dim=None, keepdim=False, dtype=None)");

@@ -147,8 +147,4 @@ Tensor add_(const Tensor& s, const Tensor& o) { return in_place<add>("add_", s, 
 Tensor sub_(const Tensor& s, const Tensor& o) { return in_place<sub>("sub_", s, o); }
 Tensor mul_(const Tensor& s, const Tensor& o) { return in_place<mul>("mul_", s, o); }
 Tensor div_(const Tensor& s, const Tensor& o) { return in_place<div>("div_", s, o); }
-Tensor matmul(const Tensor& a, const Tensor& b) {
-  if (a.ndim() != 2 || b.ndim() != 2 || a.size(1) != b.size(0)) throw ShapeError(str("matmul: ", a.shape(), " and ", b.shape()));
-  return sum(mul(unsqueeze(a, 2), unsqueeze(b, 0)), Shape{1}, false);
-}
 }  // namespace fastdl::ops

@@ -103,6 +103,15 @@ Tensor fill_(const Tensor& self, const Scalar& value);
 
 // --- matmul.cpp ---
 Tensor matmul(const Tensor& a, const Tensor& b);
+Tensor matmul_out(const Tensor& a, const Tensor& b, const Tensor& out);  // returns out
+Tensor mm(const Tensor& a, const Tensor& b);
+Tensor bmm(const Tensor& a, const Tensor& b);
+Tensor mv(const Tensor& a, const Tensor& x);
+Tensor dot(const Tensor& a, const Tensor& b);
+Tensor outer(const Tensor& a, const Tensor& b);
+Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta, double alpha);
+Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta, double alpha);
+Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias);
 
 // --- reduce.cpp: dims are all when none are given ---
 using Dims = std::optional<Shape>;

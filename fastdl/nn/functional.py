@@ -311,6 +311,28 @@ def gumbel_softmax(logits, tau=1, hard=False, dim=-1):
 
 # --- linear ---
 
+
+def linear(input, weight, bias=None):
+    """``y = x W^T + b``, in one pass.
+
+    Args:
+        input: (..., in_features).
+        weight: (out_features, in_features).
+        bias: (out_features,), or None.
+
+    Returns:
+        (..., out_features).
+
+    Raises:
+        ShapeError: the sizes do not fit. DTypeError: operands of different dtypes.
+
+    >>> F.linear(fd.ones(2, 3), fd.ones(1, 3), fd.tensor([0.5]))
+    tensor([[3.5],
+            [3.5]])
+    """
+    return _C.linear(input, weight, bias)
+
+
 # --- convolution ---
 
 

@@ -1,7 +1,7 @@
 // Packing an operand into panels: `width` vectors side by side, one row per step of K, zeros past the operand's end, so
 // that the tile reads both operands in unit stride whatever the matrix's layout. Converts float16 and bfloat16.
 #pragma once
-#include "cpu/gemm/elements.h"
+#include "cpu/simd/convert.h"
 #include "cpu/gemm/tile.h"
 
 namespace FASTDL_CPU_NAMESPACE {
@@ -51,8 +51,8 @@ void pack_adjacent(const S* x, int64_t k_stride, int count, int64_t k_count, T* 
   }
   for (int64_t p = 0; p < k_count; ++p, x += k_stride, out += Width) {
     int i = 0;
-    for (; i + L <= count; i += L) store<V>(out + i, load_as(x + i));
-    for (; i < count; ++i) out[i] = value(x[i]);
+    for (; i + L <= count; i += L) store<V>(out + i, load_as<V>(x + i));
+    for (; i < count; ++i) out[i] = to_compute(x[i]);
     for (; i < Width; ++i) out[i] = 0;
   }
 }
@@ -69,7 +69,7 @@ void pack_transposed(const S* x, int64_t stride, int count, int64_t k_count, T* 
       constexpr int kLast = Width % L == 0 ? L : Width % L;
       V r[L];
 #pragma GCC unroll 16
-      for (int i = 0; i < L; ++i) r[i] = first + i < count ? load_as(x + (first + i) * stride + p) : zero<V>();
+      for (int i = 0; i < L; ++i) r[i] = first + i < count ? load_as<V>(x + (first + i) * stride + p) : zero<V>();
       transpose<V>(r);
       T* o = out + p * Width + first;
 #pragma GCC unroll 16
@@ -82,7 +82,7 @@ void pack_transposed(const S* x, int64_t stride, int count, int64_t k_count, T* 
     }
   }
   for (; p < k_count; ++p)
-    for (int i = 0; i < Width; ++i) out[p * Width + i] = i < count ? value(x[i * stride + p]) : T(0);
+    for (int i = 0; i < Width; ++i) out[p * Width + i] = i < count ? to_compute(x[i * stride + p]) : T(0);
 }
 
 template <class T, class S, int Width>
@@ -90,7 +90,7 @@ void pack_strided(const S* x, int64_t stride, int64_t k_stride, int count, int64
   if (stride == 1) return pack_adjacent<T, S, Width>(x, k_stride, count, k_count, out);
   if (k_stride == 1) return pack_transposed<T, S, Width>(x, stride, count, k_count, out);
   for (int64_t p = 0; p < k_count; ++p)
-    for (int i = 0; i < Width; ++i) out[p * Width + i] = i < count ? value(x[i * stride + p * k_stride]) : T(0);
+    for (int i = 0; i < Width; ++i) out[p * Width + i] = i < count ? to_compute(x[i * stride + p * k_stride]) : T(0);
 }
 
 template <class T, int Width>

@@ -62,8 +62,8 @@ void finish_rows(const T* sums, int64_t sums_row, S* c, int64_t c_row, int rows,
   constexpr int L = lanes<V>;
   for (int i = 0; i < rows; ++i, sums += sums_row, c += c_row) {
     int j = 0;
-    for (; j + L <= cols; j += L) store_as(c + j, activate<A>(load<V>(sums + j)));
-    if (j < cols) store_as_n(c + j, activate<A>(load_n<V>(sums + j, cols - j)), cols - j);
+    for (; j + L <= cols; j += L) store_as<V>(c + j, activate<A>(load<V>(sums + j)));
+    if (j < cols) store_as_n<V>(c + j, activate<A>(load_n<V>(sums + j, cols - j)), cols - j);
   }
 }
 template <class T, class S>
@@ -147,7 +147,7 @@ template <class T, class S> FASTDL_INLINE void compute_tile(const Block<T>& bloc
     if constexpr (kConverts) {
       for (int y = 0; y < rows; ++y)
         for (int x = 0; x < cols; ++x)
-          buffer[y * kCols + x] = value(addend[y * g.addend_row_stride + x * g.addend_col_stride]);
+          buffer[y * kCols + x] = to_compute(addend[y * g.addend_row_stride + x * g.addend_col_stride]);
       t.addend = buffer;
       t.addend_row = kCols;
       t.addend_col = 1;
