@@ -14,6 +14,7 @@ from . import autograd
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .dtypes import *
 from .products import *
+from .elementwise import *
 from .random import *
 from .reductions import *
 from .tensor import *

@@ -75,31 +75,112 @@ Tensor to_dtype(const Tensor& t, DType dtype);          // t itself if it is
 Tensor to_channels_last(const Tensor& t);
 Tensor copy_(const Tensor& self, const Tensor& source); // broadcast and cast into self
 
-// --- unary.cpp, binary.cpp ---
+Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType dtype, Device device = {});
+Tensor fill_(const Tensor& self, const Scalar& value);
+Tensor zero_(const Tensor& self);
+
+// --- unary.cpp: integers become the default floating-point type where the function has fractional values ---
+Tensor neg(const Tensor& x);
+Tensor abs(const Tensor& x);
+Tensor sign(const Tensor& x);
+Tensor square(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor rsqrt(const Tensor& x);
+Tensor reciprocal(const Tensor& x);
+Tensor exp(const Tensor& x);
+Tensor exp2(const Tensor& x);
+Tensor expm1(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor log2(const Tensor& x);
+Tensor log10(const Tensor& x);
+Tensor log1p(const Tensor& x);
+Tensor erf(const Tensor& x);
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor tan(const Tensor& x);
+Tensor asin(const Tensor& x);
+Tensor acos(const Tensor& x);
+Tensor atan(const Tensor& x);
+Tensor sinh(const Tensor& x);
+Tensor cosh(const Tensor& x);
+Tensor floor(const Tensor& x);
+Tensor ceil(const Tensor& x);
+Tensor round(const Tensor& x);
+Tensor trunc(const Tensor& x);
+Tensor logical_not(const Tensor& x);
+Tensor isnan(const Tensor& x);
+Tensor isinf(const Tensor& x);
+Tensor isfinite(const Tensor& x);
+Tensor bitwise_not(const Tensor& x);
+
+// --- activations.cpp ---
+Tensor relu(const Tensor& x);
+Tensor relu_(const Tensor& self);
+Tensor sigmoid(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor log_sigmoid(const Tensor& x);
+Tensor leaky_relu(const Tensor& x, double slope);
+Tensor elu(const Tensor& x, double alpha);
+Tensor selu(const Tensor& x);
+Tensor celu(const Tensor& x, double alpha);
+Tensor gelu(const Tensor& x, const std::string& approximate);  // "none" or "tanh"
+Tensor silu(const Tensor& x);
+Tensor mish(const Tensor& x);
+Tensor softplus(const Tensor& x, double beta, double threshold);
+Tensor softsign(const Tensor& x);
+Tensor hardswish(const Tensor& x);
+Tensor hardsigmoid(const Tensor& x);
+Tensor hardtanh(const Tensor& x, double low, double high);
+Tensor clamp(const Tensor& x, const std::optional<Tensor>& low, const std::optional<Tensor>& high);
+
+// --- binary.cpp: operands broadcast, and are promoted as PyTorch does ---
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
 Tensor div(const Tensor& a, const Tensor& b);
 Tensor floor_divide(const Tensor& a, const Tensor& b);
 Tensor remainder(const Tensor& a, const Tensor& b);
+Tensor fmod(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Tensor& b);
+Tensor atan2(const Tensor& a, const Tensor& b);
+Tensor maximum(const Tensor& a, const Tensor& b);
+Tensor minimum(const Tensor& a, const Tensor& b);
+Tensor add_scaled(const Tensor& a, const Tensor& b, const Scalar& alpha);  // a + alpha b
+Tensor sub_scaled(const Tensor& a, const Tensor& b, const Scalar& alpha);
 Tensor bitwise_and(const Tensor& a, const Tensor& b);
 Tensor bitwise_or(const Tensor& a, const Tensor& b);
 Tensor bitwise_xor(const Tensor& a, const Tensor& b);
-Tensor lt(const Tensor& a, const Tensor& b);
-Tensor le(const Tensor& a, const Tensor& b);
 Tensor eq(const Tensor& a, const Tensor& b);
 Tensor ne(const Tensor& a, const Tensor& b);
+Tensor lt(const Tensor& a, const Tensor& b);
+Tensor le(const Tensor& a, const Tensor& b);
 Tensor gt(const Tensor& a, const Tensor& b);
 Tensor ge(const Tensor& a, const Tensor& b);
-Tensor neg(const Tensor& a);
-Tensor abs(const Tensor& a);
-Tensor bitwise_not(const Tensor& a);
+Tensor logical_and(const Tensor& a, const Tensor& b);
+Tensor logical_or(const Tensor& a, const Tensor& b);
+Tensor logical_xor(const Tensor& a, const Tensor& b);
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value);
+Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, double value);
+Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, double value);
+Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight);
 Tensor add_(const Tensor& self, const Tensor& other);
 Tensor sub_(const Tensor& self, const Tensor& other);
+Tensor add_scaled_(const Tensor& self, const Tensor& other, const Scalar& alpha);
+Tensor sub_scaled_(const Tensor& self, const Tensor& other, const Scalar& alpha);
 Tensor mul_(const Tensor& self, const Tensor& other);
 Tensor div_(const Tensor& self, const Tensor& other);
-Tensor fill_(const Tensor& self, const Scalar& value);
+Tensor pow_(const Tensor& self, const Tensor& exponent);
+Tensor clamp_(const Tensor& self, const std::optional<Tensor>& low, const std::optional<Tensor>& high);
+Tensor masked_fill_(const Tensor& self, const Tensor& mask, const Tensor& value);
+Tensor lerp_(const Tensor& self, const Tensor& end, const Tensor& weight);
+Tensor addcmul_(const Tensor& self, const Tensor& a, const Tensor& b, double value);
+Tensor addcdiv_(const Tensor& self, const Tensor& a, const Tensor& b, double value);
+// self = value, with value's history: for in-place ops whose gradient needs the old self.
+Tensor assign(const char* name, const Tensor& self, const Tensor& value);
+template <Tensor (*Op)(const Tensor&)> Tensor in_place(const Tensor& self) {
+  return assign("in-place op", self, Op(records(self) ? clone(self) : self));
+}
 
 // --- matmul.cpp ---
 Tensor matmul(const Tensor& a, const Tensor& b);

@@ -83,6 +83,19 @@ template <class V> FASTDL_INLINE void store_n(lane_t<V>* p, V v, int64_t n) {
 #endif
 }
 
+// Past the caches, for outputs much larger than they are; p is aligned to the vector's size. Other threads see these
+// stores after stream_fence() only.
+FASTDL_INLINE void stream_fence() { _mm_sfence(); }
+FASTDL_INLINE void store_stream(float* p, vf32 v) {
+#if FASTDL_VECTOR_BYTES == 64
+  _mm512_stream_ps(p, (__m512)v);
+#elif FASTDL_VECTOR_BYTES == 32
+  _mm256_stream_ps(p, (__m256)v);
+#else
+  _mm_stream_ps(p, (__m128)v);
+#endif
+}
+
 // Whether a lane of a comparison's result is set.
 FASTDL_INLINE bool any(vi32 mask) {
 #if FASTDL_VECTOR_BYTES == 64

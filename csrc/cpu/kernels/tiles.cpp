@@ -1,0 +1,360 @@
+// The walk over tiles (see tiles.h). Bytes: each operand once; a buffered tile costs one more pass through L1.
+//
+// A tile is a box of `rows` x `cols` of the two innermost dimensions: part of one row where rows are long, several rows
+// where they are short, and 32 x 32 where an operand runs along another dimension than the output does (a transposed
+// one), so that its cache lines are used whole. An output much larger than the caches goes through a buffer and out
+// with non-temporal stores: they save reading the lines that will be overwritten.
+#include "cpu/kernels/tiles.h"
+
+namespace FASTDL_CPU_NAMESPACE {
+
+namespace {
+
+// ---- conversion ----
+
+template <class D, class S> FASTDL_INLINE D convert(S x) {
+  if constexpr (__is_same(D, S)) return x;
+  else if constexpr (__is_same(S, f16) || __is_same(S, bf16)) return convert<D>(to_f32(x));
+  else if constexpr (__is_same(D, f16)) return to_f16(static_cast<float>(x));
+  else if constexpr (__is_same(D, bf16)) return to_bf16(static_cast<float>(x));
+  else if constexpr (__is_same(D, bool)) return x != 0;
+  // Through int64, so that values out of range wrap as PyTorch's do.
+  else if constexpr ((__is_same(S, float) || __is_same(S, double)) && sizeof(D) < 4)
+    return static_cast<D>(static_cast<int64_t>(x));
+  else return static_cast<D>(x);
+}
+
+template <class D, class S> FASTDL_INLINE void convert_row(D* dst, const S* src, int64_t n) {
+  int64_t i = 0;
+  if constexpr (__is_same(D, S)) {
+    __builtin_memcpy(dst, src, static_cast<size_t>(n) * sizeof(D));
+    return;
+  } else if constexpr (__is_same(D, float) && __is_same(S, bf16)) {
+    for (; i + kF32 <= n; i += kF32) store<vf32>(dst + i, load_bf16(src + i));
+  } else if constexpr (__is_same(D, float) && __is_same(S, f16)) {
+    for (; i + kF32 <= n; i += kF32) store<vf32>(dst + i, load_f16(src + i));
+  } else if constexpr (__is_same(D, bf16) && __is_same(S, float)) {
+    for (; i + kF32 <= n; i += kF32) store_bf16(dst + i, load<vf32>(src + i));
+  } else if constexpr (__is_same(D, f16) && __is_same(S, float)) {
+    for (; i + kF32 <= n; i += kF32) store_f16(dst + i, load<vf32>(src + i));
+  }
+  for (; i < n; ++i) dst[i] = convert<D>(src[i]);
+}
+
+template <class D, class S> void convert_box(void* to, const void* from, const Box& b) {
+  D* dst = static_cast<D*>(to);
+  const S* src = static_cast<const S*>(from);
+  if (b.dst_col_stride == 1 && b.src_col_stride == 1) {
+    for (int64_t r = 0; r < b.rows; ++r) convert_row(dst + r * b.dst_row_stride, src + r * b.src_row_stride, b.cols);
+  } else if (b.dst_col_stride == 1 && b.src_col_stride == 0) {
+    for (int64_t r = 0; r < b.rows; ++r) {
+      D* row = dst + r * b.dst_row_stride;
+      const D value = convert<D>(src[r * b.src_row_stride]);
+      for (int64_t c = 0; c < b.cols; ++c) row[c] = value;
+    }
+  } else if (b.src_row_stride == 1) {
+    for (int64_t c = 0; c < b.cols; ++c) {
+      D* column = dst + c * b.dst_col_stride;
+      const S* s = src + c * b.src_col_stride;
+      for (int64_t r = 0; r < b.rows; ++r) column[r * b.dst_row_stride] = convert<D>(s[r]);
+    }
+  } else {
+    for (int64_t r = 0; r < b.rows; ++r)
+      for (int64_t c = 0; c < b.cols; ++c)
+        dst[r * b.dst_row_stride + c * b.dst_col_stride] =
+            convert<D>(src[r * b.src_row_stride + c * b.src_col_stride]);
+  }
+}
+
+constexpr ConvertFn kMove8 = convert_box<uint8_t, uint8_t>, kMove16 = convert_box<uint16_t, uint16_t>,
+                    kMove32 = convert_box<uint32_t, uint32_t>, kMove64 = convert_box<uint64_t, uint64_t>;
+
+struct Conversions { ConvertFn from[kNumDTypes]; };  // to one type, in the order of DType
+template <class D> constexpr Conversions conversions() {
+  return {{convert_box<D, bool>, convert_box<D, uint8_t>, convert_box<D, int8_t>, convert_box<D, int32_t>,
+           convert_box<D, int64_t>, convert_box<D, f16>, convert_box<D, bf16>, convert_box<D, float>,
+           convert_box<D, double>}};
+}
+template <class D> constexpr Conversions conversions_from_compute_types() {
+  return {{nullptr, nullptr, nullptr, nullptr, convert_box<D, int64_t>, nullptr, nullptr, convert_box<D, float>,
+           convert_box<D, double>}};
+}
+
+constexpr Conversions kConversions[kNumDTypes] = {
+    conversions_from_compute_types<bool>(),
+    conversions_from_compute_types<uint8_t>(),
+    conversions_from_compute_types<int8_t>(),
+    conversions_from_compute_types<int32_t>(),
+    conversions<int64_t>(),
+    conversions_from_compute_types<f16>(),
+    conversions_from_compute_types<bf16>(),
+    conversions<float>(),
+    conversions<double>(),
+};
+
+}  // namespace
+
+ConvertFn converter(DType to, DType from) {
+  if (to != from) return kConversions[static_cast<int>(to)].from[static_cast<int>(from)];
+  switch (size_of(to)) {
+    case 1: return kMove8;
+    case 2: return kMove16;
+    case 4: return kMove32;
+    default: return kMove64;
+  }
+}
+
+namespace {
+
+constexpr int kMaxOperands = kMaxInputs + 1;     // operand 0 is the output
+constexpr int64_t kDirectElements = 1 << 14;     // of a tile in which no operand needs a buffer
+constexpr int64_t kLongRow = 256;                // rows from here on are cut, shorter ones put together
+constexpr int64_t kBlock = 32;                   // edge of a tile with a transposed operand
+constexpr int64_t kStreamBytes = 16 << 20;       // outputs larger than this bypass the caches
+
+struct Operand {
+  char* data;
+  int64_t size;        // bytes of an element
+  ConvertFn convert;   // null: the element type is the function's own
+  bool constant;       // one element for all
+  int64_t strides[kMaxDims];
+};
+
+struct Loop {
+  int operands;
+  int ndim;  // >= 1
+  int64_t shape[kMaxDims];
+  Operand operand[kMaxOperands];
+
+  int64_t rows() const { return ndim > 1 ? shape[ndim - 2] : 1; }
+  int64_t cols() const { return shape[ndim - 1]; }
+  int64_t row_stride(int o) const { return ndim > 1 ? operand[o].strides[ndim - 2] : 0; }
+  int64_t col_stride(int o) const { return operand[o].strides[ndim - 1]; }
+  void swap_dims(int i, int j) {
+    const int64_t n = shape[i];
+    shape[i] = shape[j];
+    shape[j] = n;
+    for (int o = 0; o < operands; ++o) {
+      const int64_t s = operand[o].strides[i];
+      operand[o].strides[i] = operand[o].strides[j];
+      operand[o].strides[j] = s;
+    }
+  }
+};
+
+FASTDL_INLINE int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+void add_operand(Loop& loop, const View& v, ConvertFn convert) {
+  Operand& o = loop.operand[loop.operands++];
+  o.data = static_cast<char*>(v.data);
+  o.size = size_of(v.dtype);
+  o.convert = convert;
+}
+
+// Takes over the views' dimensions without those of size 1, ordered by the output's strides, and merges neighbours that
+// are one dimension for every operand.
+void set_dims(Loop& loop, const View* const* views) {
+  const View& out = *views[0];
+  loop.ndim = 0;
+  for (int d = 0; d < out.ndim; ++d) {
+    if (out.shape[d] == 1) continue;
+    loop.shape[loop.ndim] = out.shape[d];
+    for (int o = 0; o < loop.operands; ++o) loop.operand[o].strides[loop.ndim] = views[o]->strides[d];
+    for (int i = loop.ndim++; i > 0; --i) {
+      if (magnitude(loop.operand[0].strides[i - 1]) >= magnitude(loop.operand[0].strides[i])) break;
+      loop.swap_dims(i - 1, i);
+    }
+  }
+  int kept = 0;
+  for (int d = 1; d < loop.ndim; ++d) {
+    bool mergeable = true;
+    for (int o = 0; o < loop.operands; ++o)
+      mergeable &= loop.operand[o].strides[kept] == loop.operand[o].strides[d] * loop.shape[d];
+    if (mergeable) loop.shape[kept] *= loop.shape[d];
+    else loop.shape[++kept] = loop.shape[d];
+    for (int o = 0; o < loop.operands; ++o) loop.operand[o].strides[kept] = loop.operand[o].strides[d];
+  }
+  if (loop.ndim == 0) {
+    loop.shape[0] = 1;
+    for (int o = 0; o < loop.operands; ++o) loop.operand[o].strides[0] = 1;
+  }
+  loop.ndim = kept + 1;
+  for (int o = 0; o < loop.operands; ++o) {
+    loop.operand[o].constant = true;
+    for (int d = 0; d < loop.ndim; ++d) loop.operand[o].constant &= loop.operand[o].strides[d] == 0;
+  }
+}
+
+// A dimension along which an operand is contiguous while it is not along the innermost one; -1 without one.
+int transposed_dim(const Loop& loop) {
+  for (int o = 1; o < loop.operands; ++o) {
+    if (magnitude(loop.col_stride(o)) <= 1) continue;
+    for (int d = loop.ndim - 2; d >= 0; --d)
+      if (loop.operand[o].strides[d] == 1 && loop.shape[d] >= 8) return d;
+  }
+  return -1;
+}
+
+struct Tiling {
+  int64_t rows, cols;          // of a tile
+  int64_t row_tiles, col_tiles;
+  int64_t count;
+  bool direct[kMaxOperands];   // the operand's tiles are used where they lie
+  bool transposed;
+  bool stream;                 // the output leaves its buffer with non-temporal stores
+};
+
+Tiling plan_tiling(Loop& loop) {
+  Tiling t;
+  int64_t total = 1;
+  for (int d = 0; d < loop.ndim; ++d) total *= loop.shape[d];
+  const int transposed = loop.ndim > 1 ? transposed_dim(loop) : -1;
+  t.transposed = transposed >= 0;
+  t.stream = false;
+  if (t.transposed) {
+    if (transposed != loop.ndim - 2) loop.swap_dims(transposed, loop.ndim - 2);
+    t.rows = kBlock;
+    t.cols = kBlock;
+  } else if (loop.ndim == 1 || loop.cols() >= kLongRow) {
+    t.rows = 1;
+    bool all_direct = true;
+    for (int o = 0; o < loop.operands; ++o) all_direct &= !loop.operand[o].convert && loop.col_stride(o) == 1;
+    bool in_place = false;
+    for (int o = 1; o < loop.operands; ++o) in_place |= loop.operand[o].data == loop.operand[0].data;
+    t.stream = loop.col_stride(0) == 1 && !in_place && total * loop.operand[0].size >= kStreamBytes;
+    t.cols = all_direct && !t.stream ? kDirectElements : kTileElements;
+  } else {
+    t.cols = loop.cols();
+    t.rows = kTileElements / t.cols;
+  }
+  if (t.cols > loop.cols()) t.cols = loop.cols();
+  if (t.rows > loop.rows()) t.rows = loop.rows();
+  for (int o = 0; o < loop.operands; ++o)
+    t.direct[o] = !loop.operand[o].convert && loop.col_stride(o) == 1 &&
+                  (t.rows == 1 || (t.cols == loop.cols() && loop.row_stride(o) == t.cols));
+  if (t.stream) t.direct[0] = false;
+  t.row_tiles = (loop.rows() + t.rows - 1) / t.rows;
+  t.col_tiles = (loop.cols() + t.cols - 1) / t.cols;
+  t.count = t.row_tiles * t.col_tiles;
+  for (int d = 0; d + 2 < loop.ndim; ++d) t.count *= loop.shape[d];
+  return t;
+}
+
+struct Work {
+  const TileJob& job;
+  const Loop& loop;
+  const Tiling& tiling;
+  ConvertFn move;  // of the output's own type
+};
+
+// Writes a tile from its buffer to memory, past the caches where the address allows it.
+void stream_row(void* dst, const void* src, int64_t bytes) {
+  if (reinterpret_cast<uintptr_t>(dst) % FASTDL_VECTOR_BYTES != 0) {
+    __builtin_memcpy(dst, src, static_cast<size_t>(bytes));
+    return;
+  }
+  float* d = static_cast<float*>(dst);
+  const float* s = static_cast<const float*>(src);
+  int64_t i = 0;
+  for (; (i + kF32) * 4 <= bytes; i += kF32) store_stream(d + i, load<vf32>(s + i));
+  __builtin_memcpy(d + i, s + i, static_cast<size_t>(bytes - i * 4));
+}
+
+void run_tile_range(const Work& w, int64_t begin, int64_t end) {
+  alignas(64) char buffers[kMaxOperands][kTileElements * 8];
+  alignas(64) char converted[kTileElements * 8];  // a streamed result of another type
+  bool filled[kMaxOperands] = {};
+  const Loop& loop = w.loop;
+  const Tiling& t = w.tiling;
+  const TileJob& job = w.job;
+
+  for (int64_t tile = begin; tile < end; ++tile) {
+    int64_t index = tile;
+    int64_t offset[kMaxOperands] = {};
+    int64_t rows = t.rows, cols = t.cols;
+    if (t.count > 1) {
+      const int64_t col0 = index % t.col_tiles * t.cols;
+      index /= t.col_tiles;
+      const int64_t row0 = index % t.row_tiles * t.rows;
+      index /= t.row_tiles;
+      for (int o = 0; o < loop.operands; ++o) offset[o] = col0 * loop.col_stride(o) + row0 * loop.row_stride(o);
+      for (int d = loop.ndim - 3; d >= 0; --d) {
+        const int64_t i = index % loop.shape[d];
+        index /= loop.shape[d];
+        for (int o = 0; o < loop.operands; ++o) offset[o] += i * loop.operand[o].strides[d];
+      }
+      if (cols > loop.cols() - col0) cols = loop.cols() - col0;
+      if (rows > loop.rows() - row0) rows = loop.rows() - row0;
+    }
+
+    const Operand& out = loop.operand[0];
+    char* const result = out.data + offset[0] * out.size;
+
+    if (!job.fn && !out.convert && !t.transposed && !t.stream) {  // a copy, in one pass
+      const Operand& x = loop.operand[1];
+      const ConvertFn load = x.convert ? x.convert : w.move;
+      load(result, x.data + offset[1] * x.size,
+           Box{rows, cols, loop.row_stride(0), loop.col_stride(0), loop.row_stride(1), loop.col_stride(1)});
+      continue;
+    }
+
+    const void* in[kMaxInputs];
+    for (int o = 1; o < loop.operands; ++o) {
+      const Operand& x = loop.operand[o];
+      const char* data = x.data + offset[o] * x.size;
+      in[o - 1] = data;
+      if (t.direct[o]) continue;
+      in[o - 1] = buffers[o];
+      if (x.constant && filled[o]) continue;
+      filled[o] = true;
+      const ConvertFn load = x.convert ? x.convert : converter(job.compute, job.compute);
+      const bool whole = x.constant;  // later tiles may be larger than this one
+      load(buffers[o], data,
+           Box{whole ? 1 : rows, whole ? t.rows * t.cols : cols, cols, 1, loop.row_stride(o), loop.col_stride(o)});
+    }
+
+    const void* values = in[0];
+    if (job.fn) {
+      void* const target = t.direct[0] ? result : buffers[0];
+      job.fn(target, in, rows * cols, job.params);
+      values = target;
+    }
+    if (values == result) continue;
+    if (t.stream) {
+      if (out.convert) {
+        out.convert(converted, values, Box{1, cols, 0, 1, 0, 1});
+        values = converted;
+      }
+      stream_row(result, values, cols * out.size);
+    } else {
+      const ConvertFn store = out.convert ? out.convert : w.move;
+      store(result, values, Box{rows, cols, loop.row_stride(0), loop.col_stride(0), cols, 1});
+    }
+  }
+  if (t.stream) stream_fence();
+}
+
+}  // namespace
+
+void run_tiles(const TileJob& job) {
+  const View* views[kMaxOperands] = {job.out};
+  Loop loop;
+  loop.operands = 0;
+  add_operand(loop, *job.out, job.out->dtype == job.result ? nullptr : converter(job.out->dtype, job.result));
+  for (int i = 0; i < job.inputs; ++i) {
+    const View& v = *job.in[i];
+    views[i + 1] = &v;
+    add_operand(loop, v, v.dtype == job.compute ? nullptr : converter(job.compute, v.dtype));
+  }
+  for (int d = 0; d < job.out->ndim; ++d)
+    if (job.out->shape[d] == 0) return;
+  set_dims(loop, views);
+  const Tiling tiling = plan_tiling(loop);
+  const Work work{job, loop, tiling, converter(job.out->dtype, job.out->dtype)};
+  int64_t bytes = 0;
+  for (int o = 0; o < loop.operands; ++o) bytes += loop.operand[o].size;
+  parallel_for(tiling.count, grain_for(bytes * tiling.rows * tiling.cols),
+               [&](int64_t begin, int64_t end) { run_tile_range(work, begin, end); });
+}
+
+}  // namespace FASTDL_CPU_NAMESPACE

@@ -1,0 +1,63 @@
+// The one mechanism behind every elementwise kernel. The operands' dimensions are ordered by the output's strides and
+// merged where all operands allow it; the loop over what is left goes in tiles. A function sees contiguous tiles of its
+// own type only: an operand that already is such a tile is used where it lies, any other (strided, broadcast, another
+// dtype) is converted into a buffer in L1 first, and a result of another type or stride is converted on its way out.
+#pragma once
+#include "cpu/kernels/level.h"
+
+namespace FASTDL_CPU_NAMESPACE {
+
+constexpr int kMaxInputs = 3;
+constexpr int64_t kTileElements = 1024;  // of a tile that goes through a buffer
+
+using TileFn = void (*)(void* out, const void* const* in, int64_t n, const double* params);
+
+struct TileJob {
+  TileFn fn;             // null: the result is the (converted) input
+  const double* params;
+  DType compute;         // type of the tiles that fn reads: float32, float64, int64
+  DType result;          // and writes: the same, or bool
+  int inputs;
+  const View* out;
+  const View* in[kMaxInputs];
+};
+
+void run_tiles(const TileJob& job);
+
+// dst = src, a box of rows x cols elements, strides in elements.
+struct Box {
+  int64_t rows, cols;
+  int64_t dst_row_stride, dst_col_stride;
+  int64_t src_row_stride, src_col_stride;
+};
+using ConvertFn = void (*)(void* dst, const void* src, const Box& box);
+// From one dtype to the same, or between any dtype and float32, float64 or int64; null for other pairs.
+ConvertFn converter(DType to, DType from);
+FASTDL_INLINE DType compute_type(DType t) {
+  return t == DType::f64 ? DType::f64 : is_floating(t) ? DType::f32 : DType::i64;
+}
+
+// The vector that a function of element type T computes with.
+template <class T> struct vector_for;
+template <> struct vector_for<float> { using type = vf32; };
+template <> struct vector_for<double> { using type = vf64; };
+template <> struct vector_for<int64_t> { using type = vi64; };
+
+// Rows of the tables from op to function: one entry for each of float32, float64, int64.
+struct TileRow {
+  TileFn f32, f64, i64;
+  FASTDL_INLINE TileFn operator[](DType compute) const {
+    return compute == DType::f32 ? f32 : compute == DType::f64 ? f64 : i64;
+  }
+};
+enum class Types { floating, any };
+
+template <class V> FASTDL_INLINE void store_mask(uint8_t* p, mask_t<V> mask, int64_t n) {
+  typename vector_of<uint8_t, lanes<V>>::type bytes =
+      __builtin_convertvector(mask, typename vector_of<uint8_t, lanes<V>>::type) & 1;
+  if (n >= lanes<V>) __builtin_memcpy(p, &bytes, lanes<V>);
+  else
+    for (int64_t i = 0; i < n; ++i) p[i] = bytes[i];
+}
+
+}  // namespace FASTDL_CPU_NAMESPACE
