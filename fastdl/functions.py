@@ -4,9 +4,9 @@ from . import _C
 from ._C import Tensor
 
 __all__ = [
-    "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "from_numpy", "full", "full_like", "get_default_dtype",
-    "get_num_threads", "is_tensor", "memory_stats", "numel", "ones", "ones_like", "reset_peak_memory_stats", "set_default_dtype", "set_num_threads", "tensor",
-    "zeros", "zeros_like",
+    "arange", "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "from_numpy", "full", "full_like",
+    "get_default_dtype", "get_num_threads", "is_tensor", "linspace", "memory_stats", "numel", "ones", "ones_like",
+    "reset_peak_memory_stats", "set_default_dtype", "set_num_threads", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -118,6 +118,44 @@ def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
 def ones_like(input, *, dtype=None, device=None, requires_grad=False):
     """A tensor of ones like `input`."""
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
+    """start, start + step, ... up to, and without, end; from 0 when only one number is given.
+
+    Its dtype, when None is given, is int64 for ints, else the default one.
+
+    Raises:
+        ValueError: a step of 0, or one that leads away from end.
+
+    >>> import fastdl as fd
+    >>> fd.arange(2, 8, 2)
+    tensor([2, 4, 6])
+    """
+    start, end = (0, start) if end is None else (start, end)
+    if dtype is None:
+        integers = all(not isinstance(v, float) and (not is_tensor(v) or not v.is_floating_point()) for v in (start, end, step))
+        dtype = _C.int64 if integers else _C.default_dtype()
+    return _finish(_C.arange(start, end, step, dtype, device or "cpu"), requires_grad)
+
+
+def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
+    """`steps` numbers in equal distances from start to end, both included.
+
+    Raises:
+        ValueError: a negative number of steps.
+
+    >>> import fastdl as fd
+    >>> fd.linspace(0, 1, 3)
+    tensor([0. , 0.5, 1. ])
+    """
+    if steps < 0:
+        raise _C.ValueError(f"linspace: steps {steps} must not be negative")
+    places = _C.arange(0, int(steps), 1, _C.float64, device or "cpu")
+    step = (end - start) / (steps - 1) if steps > 1 else 0.0
+    # Counted from the nearer end, so that both ends are exact.
+    values = _C.where(_C.lt(places, steps / 2), start + places * step, end - (steps - 1 - places) * step if steps > 1 else start)
+    return _finish(_C.to_dtype(values, dtype or _C.default_dtype()), requires_grad)
 
 
 def is_tensor(obj):

@@ -298,7 +298,7 @@ void run_tile_range(const Work& w, int64_t begin, int64_t end) {
       continue;
     }
 
-    const void* in[kMaxInputs];
+    const void* in[kMaxInputs] = {};
     for (int o = 1; o < loop.operands; ++o) {
       const Operand& x = loop.operand[o];
       const char* data = x.data + offset[o] * x.size;
