@@ -222,6 +222,32 @@ void init_ops(PyObject* m) {
   def<&ops::conv2d>(m, "conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
   def<&ops::conv_transpose1d>(m, "conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
   def<&ops::conv_transpose2d>(m, "conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
+
+  // --- softmax, normalization ---
+  both<&ops::softmax>(m, "softmax(input, dim)");
+  both<&ops::log_softmax>(m, "log_softmax(input, dim)");
+  def<&ops::layer_norm>(m, "layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05)");
+  def<&ops::rms_norm>(m, "rms_norm(input, normalized_shape, weight=None, eps=None)");
+  def<&ops::group_norm>(m, "group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)");
+
+  // --- attention ---
+  def<&ops::scaled_dot_product_attention>(
+      m,
+      "scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, "
+      "enable_gqa=False)");
+
+  // --- losses ---
+  def<&ops::cross_entropy>(
+      m, "cross_entropy(input, target, weight=None, ignore_index=-100, reduction='mean', label_smoothing=0.0)");
+  def<&ops::nll_loss>(m, "nll_loss(input, target, weight=None, ignore_index=-100, reduction='mean')");
+  def<&ops::mse_loss>(m, "mse_loss(input, target, reduction='mean')");
+  def<&ops::l1_loss>(m, "l1_loss(input, target, reduction='mean')");
+  def<&ops::smooth_l1_loss>(m, "smooth_l1_loss(input, target, reduction='mean', beta=1.0)");
+  def<&ops::huber_loss>(m, "huber_loss(input, target, reduction='mean', delta=1.0)");
+  def<&ops::binary_cross_entropy>(m, "binary_cross_entropy(input, target, weight=None, reduction='mean')");
+  def<&ops::binary_cross_entropy_with_logits>(
+      m, "binary_cross_entropy_with_logits(input, target, weight=None, reduction='mean', pos_weight=None)");
+  def<&ops::kl_div>(m, "kl_div(input, target, reduction='mean', log_target=False)");
 }
 
 }  // namespace fastdl::bind

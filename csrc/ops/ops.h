@@ -253,6 +253,37 @@ Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const std::op
                         const Shape& padding, const Shape& output_padding, int64_t groups, const Shape& dilation);
 Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
                         const Shape& padding, const Shape& output_padding, int64_t groups, const Shape& dilation);
+// --- softmax.cpp ---
+Tensor softmax(const Tensor& input, int64_t dim);
+Tensor log_softmax(const Tensor& input, int64_t dim);
+
+// --- layer_norm.cpp ---
+Tensor layer_norm(const Tensor& input, const Shape& normalized_shape, const std::optional<Tensor>& weight,
+                  const std::optional<Tensor>& bias, double eps);
+Tensor rms_norm(const Tensor& input, const Shape& normalized_shape, const std::optional<Tensor>& weight,
+                const std::optional<double>& eps);
+Tensor group_norm(const Tensor& input, int64_t num_groups, const std::optional<Tensor>& weight,
+                  const std::optional<Tensor>& bias, double eps);
+
+// --- attention.cpp ---
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                                    const std::optional<Tensor>& attn_mask, double dropout_p, bool is_causal,
+                                    const std::optional<double>& scale, bool enable_gqa);
+
+// --- cross_entropy.cpp, pointwise_loss.cpp: reduction is 'none', 'mean' or 'sum' ---
+Tensor cross_entropy(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight,
+                     int64_t ignore_index, const std::string& reduction, double label_smoothing);
+Tensor nll_loss(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight, int64_t ignore_index,
+                const std::string& reduction);
+Tensor mse_loss(const Tensor& input, const Tensor& target, const std::string& reduction);
+Tensor l1_loss(const Tensor& input, const Tensor& target, const std::string& reduction);
+Tensor smooth_l1_loss(const Tensor& input, const Tensor& target, const std::string& reduction, double beta);
+Tensor huber_loss(const Tensor& input, const Tensor& target, const std::string& reduction, double delta);
+Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight,
+                            const std::string& reduction);
+Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight,
+                                        const std::string& reduction, const std::optional<Tensor>& pos_weight);
+Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& reduction, bool log_target);  // or 'batchmean'
 
 }  // namespace ops
 

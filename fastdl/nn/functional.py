@@ -309,6 +309,55 @@ def gumbel_softmax(logits, tau=1, hard=False, dim=-1):
     return picked - soft.detach() + soft
 
 
+def softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """Exponentials normalized to sum to one along a dimension.
+
+    softmax(x)_i = exp(x_i) / sum_j exp(x_j)
+
+    Args:
+        input: of any shape, floating-point.
+        dim: the dimension along which the result sums to one; must be given.
+        dtype: converts the input first.
+
+    Raises:
+        ValueError: no dim.
+        IndexError: dim is out of range.
+        DTypeError: an integer input and no dtype.
+
+    A row that holds NaN, +inf or only -inf gives NaN.
+
+    >>> F.softmax(fd.tensor([0.0, 0.0]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    return _C.softmax(input if dtype is None else input.to(dtype), _softmax_dim("softmax", dim))
+
+
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """The logarithm of `softmax`, without overflow: x_i - log(sum_j exp(x_j)).
+
+    Arguments and errors as for `softmax`.
+
+    >>> F.log_softmax(fd.tensor([0.0, 0.0]), dim=0)
+    tensor([-0.6931, -0.6931])
+    """
+    return _C.log_softmax(input if dtype is None else input.to(dtype), _softmax_dim("log_softmax", dim))
+
+
+def softmin(input, dim=None, _stacklevel=3, dtype=None):
+    """softmax(-x) along a dimension. Arguments and errors as for `softmax`.
+
+    >>> F.softmin(fd.tensor([1.0, 1.0]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    return softmax(-input, dim, dtype=dtype)
+
+
+def _softmax_dim(name, dim):
+    if dim is None:
+        raise ValueError(f"{name}: dim must be given, the dimension along which the result sums to one")
+    return dim
+
+
 # --- linear ---
 
 
@@ -459,6 +508,73 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
     [[0.6000000238418579, 0.800000011920929]]
     """
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
+    """Normalizes over the last dimensions.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, mean and (biased) variance over normalized_shape
+
+    Args:
+        input: (..., *normalized_shape).
+        normalized_shape: the trailing sizes that are normalized together.
+        weight, bias: of normalized_shape, or None.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: the input does not end in normalized_shape, or weight or bias are not of that shape.
+        DTypeError: an integer input, or weight and bias of another dtype (float32 goes with 16-bit inputs).
+
+    Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    >>> F.layer_norm(fd.tensor([[1.0, 3.0]]), (2,), eps=0.0)
+    tensor([[-1.,  1.]])
+    """
+    return _C.layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+def rms_norm(input, normalized_shape, weight=None, eps=None):
+    """Divides by the root mean square over the last dimensions.
+
+    y = x / sqrt(mean(x^2) + eps) * weight
+
+    Args:
+        input: (..., *normalized_shape).
+        normalized_shape: the trailing sizes that are normalized together.
+        weight: of normalized_shape, or None.
+        eps: when None the machine epsilon of the type computed in: float32's, or float64's for float64.
+
+    Raises:
+        ShapeError, DTypeError: as for `layer_norm`.
+
+    Zhang and Sennrich, "Root mean square layer normalization", 2019.
+
+    >>> F.rms_norm(fd.tensor([[3.0, 3.0]]), (2,))
+    tensor([[1., 1.]])
+    """
+    return _C.rms_norm(input, normalized_shape, weight, eps)
+
+
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
+    """Normalizes each group of channels of each sample.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, mean and (biased) variance over a group's channels and positions
+
+    Args:
+        input: (N, C, ...).
+        num_groups: divides C.
+        weight, bias: (C), or None.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: C does not divide into num_groups, or weight or bias are not of shape (C).
+
+    Wu and He, "Group normalization", 2018.
+
+    >>> F.group_norm(fd.tensor([[1.0, 3.0, 2.0, 6.0]]), 2, eps=0.0)
+    tensor([[-1.,  1., -1.,  1.]])
+    """
+    return _C.group_norm(input, num_groups, weight, bias, eps)
 
 
 # --- dropout ---
@@ -688,6 +804,45 @@ def multi_head_attention_forward(
     return y.squeeze(1), None if weights is None else weights.squeeze(0)
 
 
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):
+    """Attention: weighted means of the values, the weights a softmax of how well query and key match.
+
+    out = softmax(scale * query @ key^T + mask) @ value
+
+    The T x S weights are never stored, neither here nor for the gradient. Views (heads cut from a packed projection) are
+    read in place, and the output has the query's order of dimensions in memory.
+
+    Args:
+        query: (..., T, D).
+        key: (..., S, D).
+        value: (..., S, E). Leading dimensions broadcast.
+        attn_mask: broadcasts to (..., T, S); bool (True takes part) or added to the scores.
+        dropout_p: the probability of dropping a weight; applied whenever it is not 0, as there is no training flag here.
+        is_causal: query t sees keys 0 to t. Not together with attn_mask.
+        scale: 1 / sqrt(D) when None.
+        enable_gqa: query (..., H, T, D) may have a multiple of the heads of key and value; each key head serves H / Hkv
+            consecutive query heads.
+
+    Returns:
+        (..., T, E). A query that sees no key gives zeros.
+
+    Raises:
+        ShapeError: shapes that do not fit as above.
+        DTypeError: query, key and value differ in dtype, or the mask is neither bool nor of that dtype.
+        ValueError: dropout_p outside [0, 1), or both attn_mask and is_causal.
+
+    Vaswani et al., "Attention is all you need", 2017; Dao et al., "FlashAttention", 2022.
+
+    >>> q = fd.zeros(1, 2, 1)
+    >>> F.scaled_dot_product_attention(q, q, fd.tensor([[[1.0], [3.0]]]), is_causal=True)
+    tensor([[[1.],
+             [2.]]])
+    """
+    return _C.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+
+
 # --- recurrent ---
 
 # --- losses ---
@@ -700,6 +855,178 @@ def reduction_from(size_average, reduce, reduction):
     if reduce is False:
         return "none"
     return "sum" if size_average is False else "mean"
+
+
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+):
+    """Cross-entropy of logits, log-softmax and negative log-likelihood in one pass.
+
+    loss_n = -sum_c weight_c q_nc log_softmax(x_n)_c, with q = (1 - s) target + s / C and s the label smoothing
+
+    Args:
+        input: logits (C), (N, C) or (N, C, d1, ...).
+        target: class indices of the input's shape without C, or class probabilities of the input's shape.
+        weight: (C), a weight for each class.
+        ignore_index: positions with this label do not count.
+        reduction: 'none' | 'mean' (over the weights of the labels that count) | 'sum'.
+        label_smoothing: 0 to 1.
+
+    Raises:
+        IndexError: a label outside [0, C) that is not ignore_index.
+        ShapeError: a target or weight of the wrong shape.
+        ValueError: an unknown reduction, or label_smoothing outside [0, 1].
+
+    Szegedy et al., "Rethinking the Inception architecture", 2016 (label smoothing).
+
+    >>> F.cross_entropy(fd.tensor([[0.0, 0.0]]), fd.tensor([1]))
+    tensor(0.6931)
+    """
+    reduction = reduction_from(size_average, reduce, reduction)
+    return _C.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+
+
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+    """Negative log-likelihood of log-probabilities: -weight_c x_nc for the label c of n.
+
+    Arguments and errors as for `cross_entropy`, with log-probabilities as input and class indices as target.
+
+    >>> F.nll_loss(fd.tensor([[-0.5, -1.0]]), fd.tensor([0]))
+    tensor(0.5000)
+    """
+    return _C.nll_loss(input, target, weight, ignore_index, reduction_from(size_average, reduce, reduction))
+
+
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """Squared error (x - y)^2.
+
+    Args:
+        input, target: shapes that broadcast.
+        reduction: 'none' | 'mean' | 'sum'.
+        weight: multiplies each element's loss; with 'mean' the sum is divided by the sum of the weights.
+
+    Raises:
+        ShapeError: shapes that do not broadcast.
+        ValueError: an unknown reduction.
+
+    >>> F.mse_loss(fd.tensor([1.0, 2.0]), fd.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+    reduction = reduction_from(size_average, reduce, reduction)
+    return _weighted(_C.mse_loss, input, target, reduction, weight)
+
+
+def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """Absolute error |x - y|. Arguments and errors as for `mse_loss`.
+
+    >>> F.l1_loss(fd.tensor([1.0, 2.0]), fd.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+    reduction = reduction_from(size_average, reduce, reduction)
+    return _weighted(_C.l1_loss, input, target, reduction, weight)
+
+
+def _weighted(loss, input, target, reduction, weight):
+    if weight is None:
+        return loss(input, target, reduction)
+    weighted = loss(input, target, "none") * weight
+    if reduction == "none":
+        return weighted
+    return weighted.sum() / weight.expand(*weighted.shape).sum() if reduction == "mean" else weighted.sum()
+
+
+def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
+    """d^2 / (2 beta) where d = |x - y| is below beta, d - beta / 2 above. Arguments as for `mse_loss`.
+
+    Girshick, "Fast R-CNN", 2015.
+
+    Raises:
+        ValueError: a negative beta.
+
+    >>> F.smooth_l1_loss(fd.tensor([0.0, 0.0]), fd.tensor([1.0, 3.0]), reduction="none")
+    tensor([0.5000, 2.5000])
+    """
+    return _C.smooth_l1_loss(input, target, reduction_from(size_average, reduce, reduction), beta)
+
+
+def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
+    """d^2 / 2 where d = |x - y| is below delta, delta (d - delta / 2) above. Arguments as for `mse_loss`.
+
+    Huber, "Robust estimation of a location parameter", 1964.
+
+    Raises:
+        ValueError: delta is not positive.
+
+    >>> F.huber_loss(fd.tensor([0.0, 0.0]), fd.tensor([1.0, 3.0]), reduction="none", delta=2.0)
+    tensor([0.5000, 4.0000])
+    """
+    return _weighted(lambda x, y, r: _C.huber_loss(x, y, r, delta), input, target, reduction, weight)
+
+
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+    """-(y log(x) + (1 - y) log(1 - x)) of probabilities; logarithms are not below -100, so that 0 and 1 stay finite.
+
+    Args:
+        input: probabilities.
+        target: of the input's shape, 0 to 1.
+        weight: broadcasts to the input; multiplies each element's loss.
+        reduction: 'none' | 'mean' | 'sum'.
+
+    Raises:
+        ShapeError: target and input differ in shape.
+
+    >>> F.binary_cross_entropy(fd.tensor([0.5]), fd.tensor([1.0]))
+    tensor(0.6931)
+    """
+    return _C.binary_cross_entropy(input, target, weight, reduction_from(size_average, reduce, reduction))
+
+
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
+    """Binary cross-entropy of logits, without overflow: (1 - y) x + (1 + (p - 1) y) log(1 + exp(-x)).
+
+    Args:
+        input: logits.
+        target: of the input's shape, 0 to 1.
+        weight: broadcasts to the input; multiplies each element's loss.
+        reduction: 'none' | 'mean' | 'sum'.
+        pos_weight: p, broadcasts to the input; weighs positive targets.
+
+    Raises:
+        ShapeError: target and input differ in shape.
+
+    >>> F.binary_cross_entropy_with_logits(fd.tensor([0.0]), fd.tensor([1.0]))
+    tensor(0.6931)
+    """
+    reduction = reduction_from(size_average, reduce, reduction)
+    return _C.binary_cross_entropy_with_logits(input, target, weight, reduction, pos_weight)
+
+
+def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
+    """Kullback-Leibler divergence y (log(y) - x), x being log-probabilities.
+
+    Args:
+        input: log-probabilities.
+        target: probabilities, or their logarithms with log_target.
+        reduction: 'none' | 'mean' | 'batchmean' (the sum divided by the first size: the divergence itself) | 'sum'.
+        log_target: whether the target is given as logarithms.
+
+    Raises:
+        ShapeError: shapes that do not broadcast.
+        ValueError: an unknown reduction.
+
+    >>> F.kl_div(fd.tensor([[0.0, 0.0]]), fd.tensor([[1.0, 1.0]]), reduction="batchmean")
+    tensor(0.)
+    """
+    return _C.kl_div(input, target, reduction_from(size_average, reduce, reduction), log_target)
 
 
 # --- distances ---
