@@ -173,6 +173,12 @@ void init_ops(PyObject* m) {
   both<&ops::baddbmm>(m, "baddbmm(input, batch1, batch2, beta=1.0, alpha=1.0)");
   def<&ops::linear>(m, "linear(input, weight, bias=None)");
 
+  // --- recurrent layers ---
+  def<&ops::lstm_layer>(m, "lstm_layer(input, h0, c0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, reverse=False)");
+  def<&ops::gru_layer>(m, "gru_layer(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, reverse=False)");
+  def<&ops::rnn_layer>(
+      m, "rnn_layer(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, nonlinearity='tanh', reverse=False)");
+
   // --- reductions ---
   both<static_cast<Tensor (*)(const Tensor&, const ops::Dims&, bool, const std::optional<DType>&)>(&ops::sum)>(
       m, "sum(input, dim=None, keepdim=False, dtype=None)");

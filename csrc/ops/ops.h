@@ -194,6 +194,16 @@ Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta,
 Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta, double alpha);
 Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias);
 
+// --- rnn.cpp: one direction of one layer; input (T, B, I), states (B, H), weights and gate order as PyTorch's ---
+std::tuple<Tensor, Tensor, Tensor> lstm_layer(const Tensor& input, const Tensor& h0, const Tensor& c0, const Tensor& weight_ih,
+                                              const Tensor& weight_hh, const std::optional<Tensor>& bias_ih,
+                                              const std::optional<Tensor>& bias_hh, bool reverse);  // output, h_n, c_n
+std::pair<Tensor, Tensor> gru_layer(const Tensor& input, const Tensor& h0, const Tensor& weight_ih, const Tensor& weight_hh,
+                                    const std::optional<Tensor>& bias_ih, const std::optional<Tensor>& bias_hh, bool reverse);
+std::pair<Tensor, Tensor> rnn_layer(const Tensor& input, const Tensor& h0, const Tensor& weight_ih, const Tensor& weight_hh,
+                                    const std::optional<Tensor>& bias_ih, const std::optional<Tensor>& bias_hh,
+                                    const std::string& nonlinearity, bool reverse);
+
 // --- reduce.cpp: dims are all when none are given ---
 using Dims = std::optional<Shape>;
 Tensor sum(const Tensor& t, const Dims& dims, bool keepdim);
