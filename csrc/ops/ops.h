@@ -246,9 +246,10 @@ Tensor dropout(const Tensor& t, double p, bool training);
 // --- optimizer.cpp: in place, not recorded ---
 void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
               double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first);
-// exp_avgs and exp_avg_sqs: Adam's running means of the gradient and of its square. `step` counts from 1.
+// exp_avgs and exp_avg_sqs: Adam's running means of the gradient and of its square. steps: float32, one element a
+// parameter, counted up here. A parameter whose gradient is undefined is left alone, here and in sgd_step.
 void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
-               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, int64_t step, double lr, double beta1,
+               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, double lr, double beta1,
                double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad, bool maximize);
 // Scales all gradients so that their norm, as one vector, is at most max_norm; returns the norm they had (0-d).
 Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_type, bool error_if_nonfinite);

@@ -382,6 +382,30 @@ def linear(input, weight, bias=None):
     return _C.linear(input, weight, bias)
 
 
+def bilinear(input1, input2, weight, bias=None):
+    """y_k = x1^T A_k x2 + b_k.
+
+    Args:
+        input1, input2: (*, I) and (*, J).
+        weight: (K, I, J). bias: (K,) or None.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+
+    >>> F.bilinear(fd.ones(2, 3), fd.ones(2, 4), fd.ones(5, 3, 4)).shape
+    (2, 5)
+    """
+    k, i, j = weight.shape
+    if input1.shape[:-1] != input2.shape[:-1] or input1.shape[-1] != i or input2.shape[-1] != j:
+        raise fastdl.ShapeError(
+            f"bilinear: inputs {list(input1.shape)} and {list(input2.shape)} for weight {list(weight.shape)}, "
+            f"expected [..., {i}] and [..., {j}]"
+        )
+    left = (input1.reshape(-1, i) @ weight.permute(1, 0, 2).reshape(i, k * j)).view(-1, k, j)
+    y = (left @ input2.reshape(-1, j, 1)).view(*input1.shape[:-1], k)
+    return y if bias is None else y + bias
+
+
 # --- convolution ---
 
 
@@ -499,6 +523,38 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 # --- pooling ---
 
 # --- normalization ---
+
+
+def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1,
+                  eps=1e-5):  # fmt: skip
+    """(x - mean) / sqrt(var + eps) * weight + bias, each channel of each sample over its positions.
+
+    Args:
+        input: (N, C, ...).
+        running_mean, running_var: (C,), used in place of the input's unless ``use_input_stats``, else updated by
+            ``momentum`` of the samples' mean statistics.
+        weight, bias: (C,) or None.
+
+    Raises:
+        ShapeError: the shapes do not fit. ValueError: no running statistics to use.
+
+    Source: Ulyanov et al., "Instance normalization", 2016.
+
+    >>> F.instance_norm(fd.randn(2, 3, 5)).shape
+    (2, 3, 5)
+    """
+    if input.ndim < 3:
+        raise fastdl.ShapeError(f"instance_norm: expected (N, C, ...) with positions, got {list(input.shape)}")
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise fastdl.ValueError("instance_norm: running statistics are needed where the input's are not used")
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    if running_mean is not None:
+        with fastdl.no_grad():
+            positions = input.detach().flatten(2)
+            running_mean.lerp_(positions.mean(-1).mean(0).to(running_mean.dtype), momentum)
+            running_var.lerp_(positions.var(-1).mean(0).to(running_var.dtype), momentum)
+    return group_norm(input, input.shape[1], weight, bias, eps)
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12):
@@ -1053,3 +1109,115 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
 
 
 # --- padding and resampling ---
+
+
+def pad(input, pad, mode="constant", value=None):
+    """Adds elements around the last dimensions, or with negative numbers takes some away.
+
+    Args:
+        input: (*).
+        pad: (left, right) of the last dimension, then of the one before, and so on.
+        mode: "constant", or what is taken from the input: "reflect" (without the edge), "replicate" (the edge),
+            "circular" (the other side).
+        value: of the constant, 0 when left out.
+
+    Raises:
+        ValueError: an odd number of sizes or an unknown mode. ShapeError: too many sizes, or more elements than the mode
+            can take from the input.
+
+    >>> F.pad(fd.tensor([1.0, 2.0, 3.0]), (1, 2)).tolist()
+    [0.0, 1.0, 2.0, 3.0, 0.0, 0.0]
+    >>> F.pad(fd.tensor([[1.0, 2.0, 3.0]]), (2, 1), mode="reflect").tolist()
+    [[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]
+    """
+    if len(pad) % 2:
+        raise fastdl.ValueError(f"pad: expected an even number of sizes, got {tuple(pad)}")
+    if len(pad) // 2 > input.ndim:
+        raise fastdl.ShapeError(f"pad: {tuple(pad)} has sizes for {len(pad) // 2} dimensions, the input {list(input.shape)} fewer")
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise fastdl.ValueError(f"pad: unknown mode {mode!r}, expected 'constant', 'reflect', 'replicate' or 'circular'")
+    sides = [(input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)]
+    if mode == "constant":
+        return _pad_constant(input, sides, 0.0 if value is None else value)
+    for dim, left, right in sides:
+        size = input.shape[dim]
+        most = {"reflect": size - 1, "circular": size, "replicate": math.inf if size else 0}[mode]
+        if max(left, right) > most or size + left + right < 0:
+            raise fastdl.ShapeError(f"pad: cannot {mode} {left} and {right} elements from dimension {dim} of {list(input.shape)}")
+        if left or right:
+            wanted = range(-left, size + right)
+            if mode == "replicate":
+                index = [min(max(i, 0), size - 1) for i in wanted]
+            elif mode == "circular":
+                index = [i % size for i in wanted]
+            else:
+                index = [abs(i) if i < size else 2 * (size - 1) - i for i in wanted]
+            input = input[(slice(None),) * dim + (fastdl.tensor(index, dtype=fastdl.int64, device=input.device),)]
+    return input
+
+
+def _pad_constant(input, sides, value):
+    shape, inside, outside = list(input.shape), [slice(None)] * input.ndim, [slice(None)] * input.ndim
+    for dim, left, right in sides:
+        size = input.shape[dim]
+        shape[dim] = size + left + right
+        if shape[dim] < 0:
+            raise fastdl.ShapeError(f"pad: {left} and {right} leave dimension {dim} of {list(input.shape)} a negative size")
+        inside[dim] = slice(max(-left, 0), size - max(-right, 0))
+        outside[dim] = slice(max(left, 0), shape[dim] - max(right, 0))
+    y = fastdl.full(shape, value, dtype=input.dtype, device=input.device)
+    y[tuple(outside)] = input[tuple(inside)]
+    return y
+
+
+def pixel_shuffle(input, upscale_factor):
+    """(*, C r^2, H, W) to (*, C, H r, W r): channels become positions.
+
+    Raises:
+        ShapeError: fewer than 3 dimensions, or channels that do not divide by r^2.
+
+    Source: Shi et al., "Real-time single image and video super-resolution", 2016.
+
+    >>> F.pixel_shuffle(fd.zeros(1, 9, 4, 4), 3).shape
+    (1, 1, 12, 12)
+    """
+    r = upscale_factor
+    if input.ndim < 3 or input.shape[-3] % (r * r):
+        raise fastdl.ShapeError(f"pixel_shuffle: {list(input.shape)} needs channels that divide by {r} x {r}")
+    *lead, channels, height, width = input.shape
+    n, c = len(lead), channels // (r * r)
+    y = input.reshape(*lead, c, r, r, height, width).permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    return y.reshape(*lead, c, height * r, width * r)
+
+
+def pixel_unshuffle(input, downscale_factor):
+    """(*, C, H r, W r) to (*, C r^2, H, W): the inverse of :func:`pixel_shuffle`.
+
+    Raises:
+        ShapeError: fewer than 3 dimensions, or a size that does not divide by r.
+
+    >>> F.pixel_unshuffle(fd.zeros(1, 1, 12, 12), 3).shape
+    (1, 9, 4, 4)
+    """
+    r = downscale_factor
+    if input.ndim < 3 or input.shape[-2] % r or input.shape[-1] % r:
+        raise fastdl.ShapeError(f"pixel_unshuffle: height and width of {list(input.shape)} need to divide by {r}")
+    *lead, c, height, width = input.shape
+    n = len(lead)
+    y = input.reshape(*lead, c, height // r, r, width // r, r).permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    return y.reshape(*lead, c * r * r, height // r, width // r)
+
+
+# --- gradients ---
+
+
+def clip_total_norm_(gradients, max_norm, norm_type, error_if_nonfinite):
+    """Scales tensors in place so that their norm, as one vector, is at most ``max_norm``; returns the norm before.
+
+    One pass for the norm and one to scale. ``norm_type`` is 1, 2 or inf. See :func:`fastdl.nn.utils.clip_grad_norm_`.
+
+    >>> g = fd.tensor([3.0, 4.0])
+    >>> F.clip_total_norm_([g], 2.5, 2.0, False).item()
+    5.0
+    """
+    return _C.clip_grad_norm_(gradients, max_norm, norm_type, error_if_nonfinite)
