@@ -222,6 +222,10 @@ void init_ops(PyObject* m) {
   def<&ops::conv2d>(m, "conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
   def<&ops::conv_transpose1d>(m, "conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
   def<&ops::conv_transpose2d>(m, "conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
+
+  // --- the machine's ceilings ---
+  def<&ops::probe_flops>(m, "probe_flops(iterations, tasks)");
+  def<&ops::probe_copy>(m, "probe_copy(target, source, streaming)");
 }
 
 }  // namespace fastdl::bind

@@ -254,6 +254,10 @@ Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const std::op
 Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
                         const Shape& padding, const Shape& output_padding, int64_t groups, const Shape& dilation);
 
+// --- probe.cpp: work of a known size, for benchmarks ---
+Tensor probe_flops(int64_t iterations, int64_t tasks);
+void probe_copy(const Tensor& target, const Tensor& source, bool streaming);
+
 }  // namespace ops
 
 // The shape that a and b broadcast to; throws naming the op and both shapes.
