@@ -254,6 +254,10 @@ void init_ops(PyObject* m) {
   def<&ops::binary_cross_entropy_with_logits>(
       m, "binary_cross_entropy_with_logits(input, target, weight=None, reduction='mean', pos_weight=None)");
   def<&ops::kl_div>(m, "kl_div(input, target, reduction='mean', log_target=False)");
+
+  // --- the machine's ceilings ---
+  def<&ops::probe_flops>(m, "probe_flops(iterations, tasks)");
+  def<&ops::probe_copy>(m, "probe_copy(target, source, streaming)");
 }
 
 }  // namespace fastdl::bind

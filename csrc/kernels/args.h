@@ -8,6 +8,7 @@
 #include "kernels/loss.h"
 #include "kernels/matmul.h"
 #include "kernels/optimizer.h"
+#include "kernels/probe.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/rnn.h"

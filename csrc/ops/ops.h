@@ -296,6 +296,10 @@ Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& targe
                                         const std::string& reduction, const std::optional<Tensor>& pos_weight);
 Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& reduction, bool log_target);  // or 'batchmean'
 
+// --- probe.cpp: work of a known size, for benchmarks ---
+Tensor probe_flops(int64_t iterations, int64_t tasks);
+void probe_copy(const Tensor& target, const Tensor& source, bool streaming);
+
 }  // namespace ops
 
 // The shape that a and b broadcast to; throws naming the op and both shapes.

@@ -1,0 +1,115 @@
+"""The command: `fastdl bench [FILTER] [--vs numpy,torch] [--threads 1,2] [--json FILE]`.
+
+Each line gives the rate, its share of the multiply-add peak or of the copy bandwidth (whichever binds, both measured in
+the same rounds) and, for each peer, how many times longer it takes.
+"""
+
+import argparse
+import fnmatch
+import importlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTDL_NUM_THREADS")
+
+
+def main(argv=None):
+    options = parser().parse_args(argv)
+    if options.worker:
+        return work(options)
+    if options.list:
+        from .cases import cases
+
+        print("\n".join(c.name for c in cases()))
+        return 0
+    peers = [p for p in options.vs.split(",") if p]
+    for peer in peers:
+        if peer not in ("numpy", "torch"):
+            raise ValueError(f"--vs {peer}: expected numpy or torch")
+        if importlib.util.find_spec(peer) is None:
+            print(f"{peer} is not installed: left out")
+    records = []
+    for threads in thread_counts(options.threads):
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            if code := run_worker(options, threads, file.name):
+                return code
+            records += json.loads(Path(file.name).read_text())
+    if options.json:
+        Path(options.json).write_text(json.dumps(records, indent=1) + "\n")
+    return 0
+
+
+def parser():
+    p = argparse.ArgumentParser(prog="fastdl bench", description="Measure kernels against the machine's peak, and peers.")
+    p.add_argument("filter", nargs="?", default="*", metavar="FILTER", help="cases whose name holds it, or matches the pattern")
+    p.add_argument("--vs", default="", metavar="PEERS", help="numpy, torch or numpy,torch: measured in turns with fastdl")
+    p.add_argument("--threads", default="1", metavar="N[,N]", help="thread counts (default: 1)")
+    p.add_argument("--rounds", type=int, default=7, help="rounds, of which the median counts (default: 7)")
+    p.add_argument("--json", metavar="FILE", help="write the results there")
+    p.add_argument("--list", action="store_true", help="print the names of the cases")
+    p.add_argument("--worker", metavar="FILE", help=argparse.SUPPRESS)
+    return p
+
+
+def thread_counts(text):
+    try:
+        counts = [int(n) for n in text.split(",")]
+    except ValueError:
+        counts = [0]
+    if min(counts) < 1:
+        raise ValueError(f"--threads {text}: expected numbers of at least 1, separated by commas")
+    return counts
+
+
+def run_worker(options, threads, file):
+    """A process of its own for each thread count: the peers read theirs when they are imported."""
+    root = str(Path(__file__).resolve().parents[__package__.count(".") + 1])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+    command = [sys.executable, "-P", "-m", __package__, options.filter, "--vs", options.vs, "--threads", str(threads)]
+    return subprocess.run([*command, "--rounds", str(options.rounds), "--worker", file], env=environment).returncode
+
+
+def work(options):
+    from .measure import compare, pin_to_one_core
+
+    threads = int(options.threads)
+    if threads == 1:
+        pin_to_one_core()
+    libraries = load(options.vs.split(","), threads)
+    from .cases import cases
+
+    pattern = options.filter if any(c in options.filter for c in "*?[") else f"*{options.filter}*"
+    chosen = [c for c in cases() if fnmatch.fnmatchcase(c.name, pattern)]
+    if not chosen:
+        print(f"no case matches {options.filter!r}; --list prints the names", file=sys.stderr)
+        return 1
+    print(f"level {libraries['fastdl'].cpu_level()}, {threads} thread{'s' * (threads > 1)}; peers: their time over ours")
+    records = []
+    for case in chosen:
+        contenders = {name: f for name, library in libraries.items() if (f := case.build(library)) is not None}
+        result = compare(case, contenders, threads, options.rounds)
+        print(result.line(), flush=True)
+        records.append(result.record())
+    Path(options.worker).write_text(json.dumps(records))
+    return 0
+
+
+def load(peers, threads):
+    libraries = {"fastdl": importlib.import_module("fastdl")}
+    libraries["fastdl"].set_num_threads(threads)
+    for name in peers:
+        if name and importlib.util.find_spec(name) is not None:
+            libraries[name] = importlib.import_module(name)
+            if name == "torch":
+                libraries[name].set_num_threads(threads)
+    return libraries
+
+
+if __name__ == "__main__":
+    sys.exit(main())

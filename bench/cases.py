@@ -1,0 +1,155 @@
+"""The cases: what each computes in fastdl, PyTorch and NumPy, its floating-point operations and its bytes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from opdb import ROWS
+from opdb_row import Random, map_arrays, resolve
+
+
+@dataclass(frozen=True)
+class Case:
+    """`build(library)` returns the function to time; library is fastdl, torch or numpy. None: that library lacks it."""
+
+    name: str
+    build: Callable
+    flops: float = 0.0
+    nbytes: float = 0.0
+
+
+def tensor(library, a, dtype="float32"):
+    """A tensor of an array's values with the array's memory order."""
+    if not (a.flags.c_contiguous or a.ndim < 2):
+        return tensor(library, np.swapaxes(a, -1, -2), dtype).transpose(-1, -2)
+    if a.dtype.kind != "f":
+        return library.tensor(a)
+    return library.tensor(a.astype(np.float32)).to(getattr(library, dtype))
+
+
+def of_row(row, bench):
+    def build(library):
+        sample = bench.make(Random(row.name))
+        if library is np:
+            if bench.backward or not bench.numpy:
+                return None
+            single = lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a
+            args = [map_arrays(single, a) for a in sample.args]
+            kwargs = {k: map_arrays(single, v) for k, v in sample.kwargs.items()}
+            return lambda: row.reference(*args, **kwargs)
+        make = lambda a: tensor(library, a, bench.dtype)
+        args = [map_arrays(make, a) for a in sample.args]
+        kwargs = {k: map_arrays(make, v) for k, v in sample.kwargs.items()}
+        function = resolve(library, row)
+        if not bench.backward:
+            return lambda: function(*args, **kwargs)
+        leaves = [
+            a for i, a in enumerate(args)
+            if hasattr(a, "requires_grad") and a.dtype.is_floating_point and i not in row.nograd
+        ]  # fmt: skip
+        for a in leaves:
+            a.requires_grad = True
+        first = lambda out: out[0] if isinstance(out, tuple) else out
+        y = first(function(*args, **kwargs))
+        dy = tensor(library, Random("dy").normal(*y.shape), bench.dtype)
+        return lambda: library.autograd.grad(first(function(*args, **kwargs)), leaves, dy)
+
+    return Case(f"{row.name.removeprefix('nn.functional.')} {bench.name}", build, bench.flops, bench.nbytes)
+
+
+# --- optimizers: 10 million parameters in 50 tensors ---
+
+
+def optimizer(name, passes, **options):
+    def build(library):
+        if library is np:
+            return None
+        parameters = [library.nn.Parameter(library.randn(500, 400)) for _ in range(50)]
+        for p in parameters:
+            p.grad = library.randn(500, 400)
+        fused = {"fused": True} if library.__name__ == "torch" else {}
+        return getattr(library.optim, name)(parameters, lr=1e-3, **options, **fused).step
+
+    return Case(f"optim.{name} 10M", build, nbytes=4.0 * passes * 10_000_000)
+
+
+# --- whole training steps ---
+
+
+def mlp(nn):
+    return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10)), (64, 784)
+
+
+def convnet(nn):
+    layers = []
+    for c, k in ((3, 32), (32, 64), (64, 128)):
+        layers += [nn.Conv2d(c, k, 3, padding=1), nn.BatchNorm2d(k), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 16, 10)), (32, 3, 32, 32)
+
+
+def transformer(nn):
+    layer = nn.TransformerEncoderLayer(128, 4, 512, dropout=0.0, batch_first=True)
+    return nn.Sequential(nn.TransformerEncoder(layer, 2), nn.Flatten(), nn.Linear(128 * 64, 10)), (16, 64, 128)
+
+
+def training_step(make):
+    def build(library):
+        if library is np:
+            return None
+        library.manual_seed(0)
+        model, shape = make(library.nn)
+        fused = {"fused": True} if library.__name__ == "torch" else {}
+        optimizer = library.optim.AdamW(model.parameters(), lr=1e-3, **fused)
+        x, y = library.randn(*shape), library.randint(0, 10, shape[:1])
+
+        def step():
+            optimizer.zero_grad()
+            library.nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+        return step
+
+    return Case(f"train {make.__name__}", build)
+
+
+# --- overheads ---
+
+
+def add_eight(library):
+    a, b = (np.ones(8, np.float32),) * 2 if library is np else (library.ones(8), library.ones(8))
+    return lambda: a + b
+
+
+def add_eight_recorded(library):
+    if library is np:
+        return None
+    a, b = library.ones(8, requires_grad=True), library.ones(8)
+    return lambda: a + b
+
+
+def add_eight_backward(library):
+    if library is np:
+        return None
+    a, b = library.ones(8, requires_grad=True), library.ones(8)
+    return lambda: (a + b).sum().backward()
+
+
+def linear_small(library):
+    if library is np:
+        return None
+    x, w, b = library.ones(1, 16), library.ones(16, 16), library.ones(16)
+    return lambda: library.nn.functional.linear(x, w, b)
+
+
+def cases():
+    """All of them, by family."""
+    return [
+        *(of_row(row, bench) for row in ROWS.values() for bench in row.bench),
+        optimizer("AdamW", 7),
+        optimizer("SGD", 5, momentum=0.9),
+        *(training_step(make) for make in (mlp, convnet, transformer)),
+        Case("overhead a + b, 8 floats", add_eight),
+        Case("overhead a + b, 8 floats, recorded", add_eight_recorded),
+        Case("overhead (a + b).sum().backward(), 8 floats", add_eight_backward),
+        Case("overhead linear, 16 to 16", linear_small),
+    ]

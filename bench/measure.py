@@ -1,0 +1,130 @@
+"""Timing side by side: A B C A B C ..., the median of each, beside the machine's ceilings measured in the same rounds.
+
+With one thread the process is pinned to one core and its CPU time counts, so that other processes on the machine do not;
+with more threads it is wall time. Only ratios within one run mean anything.
+"""
+
+import os
+import statistics
+import time
+from dataclasses import dataclass
+
+import fastdl as fd
+from fastdl import _C
+
+ROUND_SECONDS = 0.02  # the least time of one contender in one round
+COPY_FLOATS = 1 << 25  # the largest copy: far beyond any cache
+
+
+def pin_to_one_core():
+    """Leaves this process one core, the last that it may use."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def clock(threads):
+    return time.process_time if threads == 1 else time.perf_counter
+
+
+def seconds(f, calls, now):
+    start = now()
+    for _ in range(calls):
+        f()
+    return (now() - start) / calls
+
+
+def calls_for(f, now):
+    """Warms up, and finds how many calls make one round."""
+    f()
+    calls = 1
+    while True:
+        t = seconds(f, calls, now) * calls
+        if t >= ROUND_SECONDS / 2 or calls >= 1 << 20:
+            return max(1, round(calls * ROUND_SECONDS / max(t, 1e-9)))
+        calls *= 4
+
+
+class Ceilings:
+    """Probes of the multiply-add peak, and of the bandwidth of copying as many bytes as a case touches."""
+
+    def __init__(self, threads, now):
+        self.threads, self.now = threads, now
+        lanes = {"base": 4, "avx2": 8, "avx512": 16}[_C.cpu_level()]
+        self.flops_an_iteration = 2.0 * lanes * (16 if lanes == 16 else 12) * threads  # csrc/cpu/kernels/probe.cpp
+
+    def peak(self):
+        """Floating-point operations a second."""
+        iterations = 500_000
+        return self.flops_an_iteration / seconds(lambda: _C.probe_flops(iterations, self.threads), 1, self.now) * iterations
+
+    def copier(self, nbytes):
+        """A function that measures bytes a second, read and written, of copies of a size; the better kind of store."""
+        n = int(min(max(nbytes / 8, 16), COPY_FLOATS))
+        source, target = fd.full((n,), 1.0), fd.full((n,), 0.0)
+        calls = max(1, round(ROUND_SECONDS / 2 / (8 * n / 2e10)))
+
+        def measure():
+            times = [seconds(lambda s=s: _C.probe_copy(target, source, s), calls, self.now) for s in (False, True)]
+            return 8 * n / min(times)
+
+        measure()
+        return measure
+
+
+@dataclass
+class Result:
+    name: str
+    threads: int
+    seconds: dict  # of each contender
+    flops: float
+    nbytes: float
+    peak: float  # flops a second
+    bandwidth: float  # bytes a second
+
+    @property
+    def compute_bound(self):
+        return self.flops * self.bandwidth > self.nbytes * self.peak
+
+    @property
+    def share(self):
+        """Of the ceiling that binds: the peak, or the bandwidth of a copy."""
+        if not (self.flops or self.nbytes):
+            return None
+        ideal = self.flops / self.peak if self.compute_bound else self.nbytes / self.bandwidth
+        return ideal / self.seconds["fastdl"]
+
+    def line(self):
+        t = self.seconds["fastdl"]
+        if self.share is None:
+            text = f"{t * 1e6:10.3f} us"
+        else:
+            rate = f"{self.flops / t / 1e9:10.1f} GFLOP/s" if self.compute_bound else f"{self.nbytes / t / 1e9:10.1f} GB/s   "
+            text = f"{rate}  {100 * self.share:4.0f} % of {'peak' if self.compute_bound else 'copy'}"
+        peers = "".join(f"  {p} {self.seconds[p] / t:6.2f}x" for p in self.seconds if p != "fastdl")
+        return f"{self.name:58s} {text:38s}{peers}"
+
+    def record(self):
+        return {
+            "name": self.name, "threads": self.threads, "level": _C.cpu_level(), "seconds": self.seconds, "flops": self.flops,
+            "bytes": self.nbytes, "peak_flops": self.peak, "copy_bytes_per_second": self.bandwidth,
+            "bound": None if self.share is None else "peak" if self.compute_bound else "copy", "share": self.share,
+        }  # fmt: skip
+
+
+def compare(case, contenders, threads, rounds):
+    """Measures {name: function} in turns."""
+    now = clock(threads)
+    ceilings = Ceilings(threads, now)
+    calls = {name: calls_for(f, now) for name, f in contenders.items()}
+    copier = ceilings.copier(case.nbytes) if case.nbytes else None
+    times, peaks, copies = {name: [] for name in contenders}, [], []
+    for _ in range(rounds):
+        if case.flops or case.nbytes:
+            peaks.append(ceilings.peak())
+        if copier:
+            copies.append(copier())
+        for name, f in contenders.items():
+            times[name].append(seconds(f, calls[name], now))
+    median = lambda values: statistics.median(values) if values else 0.0
+    return Result(
+        case.name, threads, {n: median(t) for n, t in times.items()}, case.flops, case.nbytes, median(peaks), median(copies)
+    )

@@ -1,0 +1,65 @@
+"""Fixtures of all tests."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from fastdl import _C
+
+# Children must find the fastdl that the tests run on, not a source folder without the extension.
+os.environ["PYTHONSAFEPATH"] = "1"
+
+settings.register_profile("fastdl", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fastdl")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Slow tests run when asked for; comparisons need torch."""
+    skips = {}
+    if not config.getoption("markexpr"):
+        skips["slow"] = pytest.mark.skip(reason="slow (run by pytest -m slow)")
+    if importlib.util.find_spec("torch") is None:
+        skips["compare"] = pytest.mark.skip(reason="torch is not installed")
+    for item in items:
+        for name, mark in skips.items():
+            if name in item.keywords:
+                item.add_marker(mark)
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Runs Python code in a fresh process and returns it when done."""
+
+    def run(code, timeout=120, **environment):
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True, timeout=timeout
+        )
+
+    return run
+
+
+@pytest.fixture
+def level(request):
+    """Runs the test on one of the CPU's instruction sets."""
+    before = _C.cpu_level()
+    _C.set_cpu_level(request.param)
+    yield request.param
+    _C.set_cpu_level(before)
+
+
+@pytest.fixture
+def threads():
+    """Puts the number of threads back after the test."""
+    before = _C.get_num_threads()
+    yield _C.set_num_threads
+    _C.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch, for tests marked `compare`."""
+    return pytest.importorskip("torch")
