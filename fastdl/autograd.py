@@ -304,26 +304,27 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
     def evaluate():
         return [o for o in _listed(func(*inputs)) if isinstance(o, Tensor) and o.dtype.is_floating_point]
 
-    outputs = evaluate()
-    for k, out in enumerate(outputs):
-        size = out.numel()
-        analytic = {i: [] for i in checked}  # a row for each output element
-        for j in range(size):
-            if not out.requires_grad:
-                for i in checked:
-                    analytic[i].append([0.0] * inputs[i].numel())
-                continue
-            seed = _C.full((size,), 0.0, out.dtype, out.device)
-            seed[j] = 1.0
-            rows = grad(out, [inputs[i] for i in checked], seed.reshape(out.shape), retain_graph=True, allow_unused=True)
-            for i, g in zip(checked, rows):
-                analytic[i].append([0.0] * inputs[i].numel() if g is None else g.reshape(-1).tolist())
+    # All of backward first: the differences change the inputs, which the graph has saved.
+    analytic = []  # for each output, for each checked input, a row for each output element
+    for out in evaluate():
+        rows = {i: [] for i in checked}
+        for j in range(out.numel()):
+            grads = [None] * len(checked)
+            if out.requires_grad:
+                seed = _C.full((out.numel(),), 0.0, out.dtype, out.device)
+                seed[j] = 1.0
+                wanted = [inputs[i] for i in checked]
+                grads = grad(out, wanted, seed.reshape(out.shape), retain_graph=True, allow_unused=True)
+            for i, g in zip(checked, grads):
+                rows[i].append([0.0] * inputs[i].numel() if g is None else g.reshape(-1).tolist())
+        analytic.append(rows)
+    for k, rows in enumerate(analytic):
         for i in checked:
             with no_grad():
                 for e in range(inputs[i].numel()):
                     column = _difference(evaluate, inputs[i], e, eps, k)
-                    for j in range(size):
-                        a, n = analytic[i][j][e], column[j]
+                    for j, n in enumerate(column):
+                        a = rows[i][j][e]
                         if not abs(a - n) <= atol + rtol * abs(n):
                             if not raise_exception:
                                 return False

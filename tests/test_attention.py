@@ -137,7 +137,7 @@ def test_views_of_a_packed_projection(causal):
     np.testing.assert_array_equal(out.detach().numpy(), same.detach().numpy())
     assert out.transpose(1, 2).is_contiguous()
     g = fd.tensor(rng.standard_normal((b, h, t, d)).astype(np.float32))
-    (strided,) = fd.autograd.grad(out, [packed], g)
+    (strided,) = fd.autograd.grad(out, [packed], g, retain_graph=True)
     (dense,) = fd.autograd.grad(same, [packed], g)
     np.testing.assert_array_equal(strided.numpy(), dense.numpy())
 

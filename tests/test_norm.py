@@ -38,7 +38,7 @@ def group_norm(x, w, b):
 CASES = {
     "layer": (lambda x, w, b: F.layer_norm(x, w.shape, w, b), layer_norm, (5, 129), (129,), (3, 5), (5,)),
     "layer 2-d": (lambda x, w, b: F.layer_norm(x, w.shape, w, b), layer_norm, (2, 3, 7, 5), (7, 5), (2, 3, 2), (3, 2)),
-    "layer 1": (lambda x, w, b: F.layer_norm(x, w.shape, w, b), layer_norm, (65, 1), (1,), (2, 1), (1,)),
+    "layer 1": (lambda x, w, b: F.layer_norm(x, w.shape, w, b), layer_norm, (65, 1), (1,), (4, 3), (3,)),
     "rms": (lambda x, w, b: F.rms_norm(x, w.shape, w, 1e-5), rms_norm, (4, 3, 65), (65,), (3, 5), (5,)),
     "group": (lambda x, w, b: F.group_norm(x, 2, w, b), group_norm, (3, 6, 5, 7), (6,), (2, 4, 3), (4,)),
     "group (N, C)": (lambda x, w, b: F.group_norm(x, 2, w, b), group_norm, (3, 6), (6,), (2, 4), (4,)),
