@@ -1,6 +1,7 @@
 // Argument structs of all kernels, one header per family.
 #pragma once
 #include "kernels/attention.h"
+#include "kernels/batch_norm.h"
 #include "kernels/conv.h"
 #include "kernels/elementwise.h"
 #include "kernels/index.h"
@@ -9,6 +10,7 @@
 #include "kernels/matmul.h"
 #include "kernels/optimizer.h"
 #include "kernels/probe.h"
+#include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/rnn.h"

@@ -300,6 +300,22 @@ Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& redu
 Tensor probe_flops(int64_t iterations, int64_t tasks);
 void probe_copy(const Tensor& target, const Tensor& source, bool streaming);
 
+// --- pool.cpp ---
+// Over the last `dims` (1 or 2) dimensions. Without stride it is the kernel's size. Indices are offsets in the plane.
+Tensor max_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride, const Shape& padding,
+                const Shape& dilation, bool ceil_mode);
+std::pair<Tensor, Tensor> max_pool_with_indices(const Tensor& input, int64_t dims, const Shape& kernel,
+                                                const std::optional<Shape>& stride, const Shape& padding, const Shape& dilation,
+                                                bool ceil_mode);
+Tensor avg_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride, const Shape& padding,
+                bool ceil_mode, bool count_include_pad, const std::optional<int64_t>& divisor_override);
+std::pair<Tensor, Tensor> adaptive_max_pool(const Tensor& input, int64_t dims, const Shape& output_size);
+Tensor adaptive_avg_pool(const Tensor& input, int64_t dims, const Shape& output_size);
+
+// --- batch_norm.cpp ---
+Tensor batch_norm(const Tensor& input, const std::optional<Tensor>& running_mean, const std::optional<Tensor>& running_var,
+                  const std::optional<Tensor>& weight, const std::optional<Tensor>& bias, bool training, double momentum, double eps);
+
 }  // namespace ops
 
 // The shape that a and b broadcast to; throws naming the op and both shapes.

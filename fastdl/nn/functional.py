@@ -409,27 +409,27 @@ def bilinear(input1, input2, weight, bias=None):
 # --- convolution ---
 
 
-def _same_padding(op, input, weight, padding, stride, dilation):
-    """The padding of 'valid' and 'same', and the input with the odd element that 'same' puts at its end."""
+def _conv_with_named_padding(op, input, weight, bias, stride, padding, dilation, groups):
+    """padding='valid' is none; with padding='same' the output has the input's size, an odd element of padding at the end."""
+    conv = getattr(_C, op)
     if padding == "valid":
-        return 0, input
+        return conv(input, weight, bias, stride, 0, dilation, groups)
     if padding != "same":
-        raise ValueError(f"{op}: padding must be ints, 'valid' or 'same', got {padding!r}")
+        raise _C.ValueError(f"{op}: padding must be ints, 'valid' or 'same', got {padding!r}")
     dims = weight.ndim - 2
 
     def each(v):
         return tuple(v) * (dims if len(v) == 1 else 1) if isinstance(v, (tuple, list)) else (v,) * dims
 
     if any(s != 1 for s in each(stride)):
-        raise ValueError(f"{op}: padding='same' needs stride 1, got {stride}")
+        raise _C.ValueError(f"{op}: padding='same' needs stride 1, got {stride}")
     total = [d * (k - 1) for d, k in zip(each(dilation), weight.shape[2:], strict=True)]
-    for i, t in enumerate(total):
-        if t % 2:
-            shape = list(input.shape)
-            shape[input.ndim - dims + i] = 1
-            zeros = _C.full(shape, 0, input.dtype, input.device)
-            input = _C.cat([input, zeros], input.ndim - dims + i)
-    return [t // 2 for t in total], input
+    output = conv(input, weight, bias, 1, [(t + 1) // 2 for t in total], dilation, groups)
+    for d, t in enumerate(total):
+        if t % 2:  # padded by one too many at the start
+            d += output.ndim - dims
+            output = _C.narrow(output, d, 1, output.shape[d] - 1)
+    return output
 
 
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -450,7 +450,7 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     [[[2.0, 3.0, 3.0, 2.0]]]
     """
     if isinstance(padding, str):
-        padding, input = _same_padding("conv1d", input, weight, padding, stride, dilation)
+        return _conv_with_named_padding("conv1d", input, weight, bias, stride, padding, dilation, groups)
     return _C.conv1d(input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -476,7 +476,7 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     (1, 16, 4, 4)
     """
     if isinstance(padding, str):
-        padding, input = _same_padding("conv2d", input, weight, padding, stride, dilation)
+        return _conv_with_named_padding("conv2d", input, weight, bias, stride, padding, dilation, groups)
     return _C.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -522,6 +522,146 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 
 # --- pooling ---
 
+
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """The maximum of each window of a sequence.
+
+    Args:
+        input: (N, C, L), or (C, L).
+        kernel_size, stride, padding, dilation: the windows; stride is kernel_size when None, padding (at most half of
+            kernel_size) never is a maximum.
+        ceil_mode: a last window that hangs over the end counts.
+        return_indices: also return where in L the maxima are (the first of equal ones).
+
+    Raises:
+        ShapeError: an input of other dimensions, or smaller than a window.
+
+    >>> F.max_pool1d(fd.tensor([[1.0, 3.0, 2.0, 4.0]]), 2).tolist()
+    [[3.0, 4.0]]
+    """
+    pool = _C.max_pool_with_indices if return_indices else _C.max_pool
+    return pool(input, 1, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """The maximum of each window of an image; NaN if the window holds one.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        kernel_size, stride, padding, dilation: the windows, an int or one each for height and width; stride is
+            kernel_size when None, padding (at most half of kernel_size) never is a maximum.
+        ceil_mode: a last window that hangs over the edge counts.
+        return_indices: also return where in H x W (as h * W + w) the maxima are (the first of equal ones).
+
+    Raises:
+        ShapeError: an input of other dimensions, or smaller than a window.
+
+    >>> F.max_pool2d(fd.tensor([[[1.0, 2.0], [3.0, 0.0]]]), 2).tolist()
+    [[[3.0]]]
+    """
+    pool = _C.max_pool_with_indices if return_indices else _C.max_pool
+    return pool(input, 2, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    """The mean of each window of a sequence.
+
+    Args:
+        input: (N, C, L), or (C, L).
+        kernel_size, stride, padding: the windows; stride is kernel_size when None.
+        ceil_mode: a last window that hangs over the end counts.
+        count_include_pad: whether the zeros of the padding count in the mean.
+
+    Raises:
+        ShapeError: an input of other dimensions, or smaller than a window.
+
+    >>> F.avg_pool1d(fd.tensor([[1.0, 3.0, 2.0, 4.0]]), 2).tolist()
+    [[2.0, 3.0]]
+    """
+    return _C.avg_pool(input, 1, kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+
+def avg_pool2d(
+    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+):
+    """The mean of each window of an image.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        kernel_size, stride, padding: the windows, an int or one each for height and width; stride is kernel_size when None.
+        ceil_mode: a last window that hangs over the edge counts.
+        count_include_pad: whether the zeros of the padding count in the mean.
+        divisor_override: what the sums are divided by, in place of the windows' sizes.
+
+    Raises:
+        ShapeError: an input of other dimensions, or smaller than a window.
+
+    >>> F.avg_pool2d(fd.tensor([[[1.0, 2.0], [3.0, 0.0]]]), 2).tolist()
+    [[[1.5]]]
+    """
+    return _C.avg_pool(input, 2, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def _adaptive_size(output_size):
+    return [-1 if s is None else s for s in output_size] if isinstance(output_size, (tuple, list)) else output_size
+
+
+def adaptive_max_pool1d(input, output_size, return_indices=False):
+    """The maximum of each of `output_size` parts of a sequence: part i is floor(i L / size) to ceil((i + 1) L / size).
+
+    Args:
+        input: (N, C, L), or (C, L).
+        output_size: an int.
+        return_indices: also return where in L the maxima are.
+
+    >>> F.adaptive_max_pool1d(fd.tensor([[1.0, 3.0, 2.0, 4.0]]), 2).tolist()
+    [[3.0, 4.0]]
+    """
+    output, indices = _C.adaptive_max_pool(input, 1, _adaptive_size(output_size))
+    return (output, indices) if return_indices else output
+
+
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    """The maximum of each of `output_size` parts of an image (the parts as in `adaptive_max_pool1d`).
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        output_size: an int, or (height, width); None keeps the input's size.
+        return_indices: also return where in H x W the maxima are.
+
+    >>> F.adaptive_max_pool2d(fd.ones(1, 3, 7, 5), (2, None)).shape
+    (1, 3, 2, 5)
+    """
+    output, indices = _C.adaptive_max_pool(input, 2, _adaptive_size(output_size))
+    return (output, indices) if return_indices else output
+
+
+def adaptive_avg_pool1d(input, output_size):
+    """The mean of each of `output_size` parts of a sequence (the parts as in `adaptive_max_pool1d`).
+
+    Args:
+        input: (N, C, L), or (C, L).
+        output_size: an int.
+
+    >>> F.adaptive_avg_pool1d(fd.tensor([[1.0, 3.0, 2.0, 4.0]]), 2).tolist()
+    [[2.0, 3.0]]
+    """
+    return _C.adaptive_avg_pool(input, 1, _adaptive_size(output_size))
+
+
+def adaptive_avg_pool2d(input, output_size):
+    """The mean of each of `output_size` parts of an image (the parts as in `adaptive_max_pool1d`).
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        output_size: an int, or (height, width); None keeps the input's size. 1 is global average pooling.
+
+    >>> F.adaptive_avg_pool2d(fd.ones(1, 3, 7, 5), 1).shape
+    (1, 3, 1, 1)
+    """
+    return _C.adaptive_avg_pool(input, 2, _adaptive_size(output_size))
+
+
 # --- normalization ---
 
 
@@ -555,6 +695,62 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
             running_mean.lerp_(positions.mean(-1).mean(0).to(running_mean.dtype), momentum)
             running_var.lerp_(positions.var(-1).mean(0).to(running_var.dtype), momentum)
     return group_norm(input, input.shape[1], weight, bias, eps)
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and variance of each channel over all else.
+
+    Args:
+        input: (N, C, ...).
+        running_mean, running_var: (C); used in evaluation, and in training moved towards the batch's (variance unbiased)
+            by `momentum`. None in training: not kept.
+        weight, bias: (C), or None for 1 and 0.
+        training: use the batch's own statistics.
+
+    Raises:
+        ShapeError: statistics or weights that are not one number a channel.
+        ValueError: training with one value a channel, or evaluation without statistics.
+
+    Ioffe and Szegedy, "Batch normalization", 2015.
+
+    >>> F.batch_norm(fd.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
+    [[-1.0], [1.0]]
+    """
+    return _C.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def instance_norm(
+    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5
+):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and variance of each channel of each instance.
+
+    Args:
+        input: (N, C, L) or (N, C, H, W).
+        running_mean, running_var: (C), or None; moved towards the mean over the batch of the instances' statistics, and
+            used in place of them without `use_input_stats`.
+        weight, bias: (C), or None for 1 and 0.
+
+    Raises:
+        ShapeError: statistics or weights that are not one number a channel.
+
+    Ulyanov, Vedaldi and Lempitsky, "Instance normalization", 2016.
+
+    >>> F.instance_norm(fd.tensor([[[1.0, 3.0]]]), eps=0.0).tolist()
+    [[[-1.0, 1.0]]]
+    """
+    if not use_input_stats:
+        return _C.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    n, c = input.shape[:2]
+    # An instance's channel is a channel of a batch of one.
+    means, variances = (None if r is None else r.expand(n, c).clone().reshape(n * c) for r in (running_mean, running_var))
+    y = _C.batch_norm(_C.reshape(input, (1, n * c, *input.shape[2:])), means, variances, None, None, True, momentum, eps)
+    for running, rows in ((running_mean, means), (running_var, variances)):
+        if running is not None:
+            running.copy_(_C.mean(_C.reshape(rows, (n, c)), 0))
+    shape = (1, c) + (1,) * (input.ndim - 2)
+    y = _C.reshape(y, input.shape)
+    if weight is not None:
+        y = y * _C.reshape(weight, shape)
+    return y if bias is None else y + _C.reshape(bias, shape)
+
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12):
