@@ -210,6 +210,31 @@ void init_ops(PyObject* m) {
   both<&ops::nonzero>(m, "nonzero(input)");
   both<&ops::masked_select>(m, "masked_select(input, mask)");
 
+  both<&ops::gather>(m, "gather(input, dim, index)");
+  both<&ops::scatter>(m, "scatter(input, dim, index, src: number)");
+  method<&ops::scatter_>("scatter_(self, dim, index, src: number)");
+  both<&ops::scatter_add>(m, "scatter_add(input, dim, index, src)");
+  method<&ops::scatter_add_>("scatter_add_(self, dim, index, src)");
+  both<&ops::take_along_dim>(m, "take_along_dim(input, indices, dim=None)");
+  both<&ops::index_select>(m, "index_select(input, dim, index)");
+  both<&ops::index_add>(m, "index_add(input, dim, index, source, alpha=1)");
+  method<&ops::index_add_>("index_add_(self, dim, index, source, alpha=1)");
+  def<&ops::embedding>(m, "embedding(weight, indices, padding_idx=None)");
+
+  // --- joining, repeating, rearranging ---
+  def<&ops::cat>(m, "cat(tensors, dim=0)");
+  def<&ops::stack>(m, "stack(tensors, dim=0)");
+  method<&ops::repeat>("repeat(self, *repeats)");
+  def<&ops::tile>(m, "tile(input, dims)");
+  method<&ops::tile>("tile(self, *dims)");
+  def<&ops::repeat_interleave>(m, "repeat_interleave(input, repeats, dim=None)");
+  def<&ops::repeat_interleave_tensor>(m, "repeat_interleave_tensor(input, repeats, dim=None)");
+  def<&ops::flip>(m, "flip(input, dims)");
+  method<&ops::flip>("flip(self, *dims)");
+  both<&ops::roll>(m, "roll(input, shifts, dims=())");
+  both<&ops::tril>(m, "tril(input, diagonal=0)");
+  both<&ops::triu>(m, "triu(input, diagonal=0)");
+
   // --- random ---
   method<&ops::uniform_>("uniform_(self, from=0.0, to=1.0, generator=None)");
   method<&ops::normal_>("normal_(self, mean=0.0, std=1.0, generator=None)");

@@ -4,6 +4,7 @@
 #include "kernels/batch_norm.h"
 #include "kernels/conv.h"
 #include "kernels/elementwise.h"
+#include "kernels/gather.h"
 #include "kernels/index.h"
 #include "kernels/layer_norm.h"
 #include "kernels/loss.h"

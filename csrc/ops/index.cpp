@@ -135,7 +135,8 @@ Tensor index(const Tensor& t, const TensorList& given) {
            IndexGatherArgs{rest, places_first(out.view(), places), places.shape.size(), places.offsets.data<int64_t>()});
   if (records(t))
     record("index", out, {t}, [shape = t.shape(), indices](GradCall& c) {
-      c.set(0, index_put(zeros(shape, c.grad().dtype(), c.grad().device()), indices, c.grad(), true));
+      const DType dtype = c.grad().dtype(), sum = is_half(dtype) ? DType::f32 : dtype;  // of 16-bit floats in float32
+      c.set(0, to_dtype(index_put(zeros(shape, sum, c.grad().device()), indices, to_dtype(c.grad(), sum), true), dtype));
     });
   return out;
 }

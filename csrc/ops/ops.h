@@ -243,6 +243,30 @@ Tensor bernoulli(const Tensor& probabilities, Generator* generator);
 Tensor randperm(int64_t n, DType dtype, Generator* generator);
 Tensor dropout(const Tensor& t, double p, bool training);
 
+// --- gather.cpp ---
+Tensor gather(const Tensor& t, int64_t dim, const Tensor& index);
+Tensor scatter(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src);
+Tensor scatter_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src);
+Tensor scatter_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src);
+Tensor scatter_add_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src);
+Tensor take_along_dim(const Tensor& t, const Tensor& indices, const std::optional<int64_t>& dim);
+Tensor index_select(const Tensor& t, int64_t dim, const Tensor& index);
+Tensor index_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& source, const Scalar& alpha);
+Tensor index_add_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, const Scalar& alpha);
+Tensor embedding(const Tensor& weight, const Tensor& indices, const std::optional<int64_t>& padding_idx);
+
+// --- join.cpp ---
+Tensor cat(const TensorList& tensors, int64_t dim);
+Tensor stack(const TensorList& tensors, int64_t dim);
+Tensor repeat(const Tensor& t, const Shape& repeats);
+Tensor tile(const Tensor& t, const Shape& dims);
+Tensor repeat_interleave(const Tensor& t, int64_t repeats, const std::optional<int64_t>& dim);
+Tensor repeat_interleave_tensor(const Tensor& t, const Tensor& repeats, const std::optional<int64_t>& dim);
+Tensor flip(const Tensor& t, const Shape& dims);
+Tensor roll(const Tensor& t, const Shape& shifts, const Shape& dims);
+Tensor tril(const Tensor& t, int64_t diagonal);
+Tensor triu(const Tensor& t, int64_t diagonal);
+
 // --- optimizer.cpp: in place, not recorded ---
 void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
               double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first);

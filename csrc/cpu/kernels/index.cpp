@@ -1,8 +1,8 @@
 // Indexing by integer tensors. A place is an offset into the source; what is copied there is a block of the dimensions that
 // are not indexed, by memcpy where it is contiguous. Bytes: those read and written.
 //
-// Scattering walks the places in order within each task and splits the block between tasks, so that equal places do not
-// race and sums come out in one order.
+// Scattering deals the targets out to tasks, and each task walks its places in order, so that equal places do not race
+// and sums come out in one order.
 #include "cpu/kernels/level.h"
 #include "cpu/kernels/runs.h"
 
@@ -24,6 +24,35 @@ FASTDL_INLINE int64_t count(const View& v, int first, int last) {
   int64_t n = 1;
   for (int d = first; d < last; ++d) n *= v.shape[d];
   return n;
+}
+
+// Offsets of the places within a view whose first dimensions they are; one multiplication where those lie evenly.
+class Places {
+ public:
+  Places(const View& v, int dims) : view_(v), dims_(dims) {
+    int64_t covered = 0;  // places in the dimensions seen
+    for (int d = dims - 1; d >= 0; --d) {
+      if (v.shape[d] == 1) continue;
+      if (covered == 0) stride_ = v.strides[d], covered = 1;
+      even_ = even_ && v.strides[d] == covered * stride_;
+      covered *= v.shape[d];
+    }
+  }
+  FASTDL_INLINE int64_t offset(int64_t place) const { return even_ ? place * stride_ : position(view_, 0, dims_, place); }
+
+ private:
+  const View& view_;
+  int dims_;
+  int64_t stride_ = 0;
+  bool even_ = true;
+};
+
+constexpr int64_t kScatterTasks = 16;
+
+// The task that writes a target: spread evenly, whatever pattern the offsets have.
+FASTDL_INLINE int64_t owner(int64_t offset, int64_t tasks) {
+  const uint64_t mixed = static_cast<uint64_t>(offset) * 0x9E3779B97F4A7C15u >> 32;
+  return static_cast<int64_t>(mixed * static_cast<uint64_t>(tasks) >> 32);
 }
 
 // The innermost dimensions of a block that are contiguous in both, as one run; the others are walked.
@@ -94,18 +123,20 @@ void index_offsets(const Context&, const IndexOffsetsArgs& a) {
 void index_gather(const Context&, const IndexGatherArgs& a) {
   const int64_t size = size_of(a.from.dtype), places = count(a.out, 0, a.place_dims);
   const Block block = split_block(a.from, a.out, a.place_dims);
+  const Places place(a.out, a.place_dims);
   const char* from = static_cast<const char*>(a.from.data);
   char* out = static_cast<char*>(a.out.data);
   parallel_for(places, grain_for(2 * block.run * block.runs * size), [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       const char* source = from + a.offsets[p] * size;
-      char* dest = out + position(a.out, 0, a.place_dims, p) * size;
-      for (int64_t r = 0; r < block.runs; ++r) {
-        const char* s = source + position(a.from, 0, block.outer, r) * size;
-        char* d = dest + position(a.out, a.place_dims, a.place_dims + block.outer, r) * size;
-        if (block.run * size == 4) std::memcpy(d, s, 4);
-        else std::memcpy(d, s, static_cast<size_t>(block.run * size));
+      char* dest = out + place.offset(p) * size;
+      if (block.run * size == 4 && block.runs == 1) {
+        std::memcpy(dest, source, 4);
+        continue;
       }
+      for (int64_t r = 0; r < block.runs; ++r)
+        std::memcpy(dest + position(a.out, a.place_dims, a.place_dims + block.outer, r) * size,
+                    source + position(a.from, 0, block.outer, r) * size, static_cast<size_t>(block.run * size));
     }
   });
 }
@@ -113,22 +144,22 @@ void index_gather(const Context&, const IndexGatherArgs& a) {
 void index_scatter(const Context&, const IndexScatterArgs& a) {
   const int64_t size = size_of(a.to.dtype), places = count(a.values, 0, a.place_dims);
   const Block block = split_block(a.to, a.values, a.place_dims);
+  const Places place(a.values, a.place_dims);
   char* to = static_cast<char*>(a.to.data);
   const char* values = static_cast<const char*>(a.values.data);
-  // Pieces of the run when it is long, else of the runs.
-  const bool cut_run = block.run > block.runs;
-  const int64_t extent = cut_run ? block.run : block.runs, other = cut_run ? block.runs : block.run;
-  parallel_for(extent, grain_for(2 * other * places * size), [&](int64_t begin, int64_t end) {
-    const int64_t r0 = cut_run ? 0 : begin, r1 = cut_run ? block.runs : end;
-    const int64_t skip = cut_run ? begin * size : 0, length = cut_run ? end - begin : block.run;
+  // Each task reads all offsets, which pays for itself when the blocks are much larger than an offset.
+  const int64_t block_bytes = block.run * block.runs * size, wanted = places * block_bytes / kGrainBytes;
+  const int64_t tasks = block_bytes < 256 || wanted < 2 ? 1 : wanted < kScatterTasks ? wanted : kScatterTasks;
+  parallel_tasks(tasks, [&](int64_t task) {
     for (int64_t p = 0; p < places; ++p) {
-      char* dest = to + a.offsets[p] * size + skip;
-      const char* source = values + position(a.values, 0, a.place_dims, p) * size + skip;
-      for (int64_t r = r0; r < r1; ++r) {
+      if (tasks > 1 && owner(a.offsets[p], tasks) != task) continue;
+      char* dest = to + a.offsets[p] * size;
+      const char* source = values + place.offset(p) * size;
+      for (int64_t r = 0; r < block.runs; ++r) {
         char* d = dest + position(a.to, 0, block.outer, r) * size;
         const char* s = source + position(a.values, a.place_dims, a.place_dims + block.outer, r) * size;
-        if (a.accumulate) add_any(d, s, a.to.dtype, length);
-        else std::memcpy(d, s, static_cast<size_t>(length * size));
+        if (a.accumulate) add_any(d, s, a.to.dtype, block.run);
+        else std::memcpy(d, s, static_cast<size_t>(block.run * size));
       }
     }
   });
