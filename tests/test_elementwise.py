@@ -217,6 +217,26 @@ def test_every_layout_gives_the_same_bits(level):
     assert not out.numpy()[:, :, 1::2].any()
 
 
+def test_large_outputs(level):
+    """Those that bypass the caches, with an end that is no whole vector."""
+    x = np.arange((1 << 22) + 37, dtype="f4") % 2048
+    t = fd.tensor(x)
+    for result, expected in [(t + t, x + x), (t * 2, x * 2), (-t, -x), (t.clone(), x), (t.half().float(), x.astype("f2").astype("f4")),
+                             (t.double(), x.astype("f8")), (fd.where(t > 9, t, 0), np.where(x > 9, x, 0)),
+                             (fd.ones_like(t), np.ones_like(x)), (t[1:] + t[:-1], x[1:] + x[:-1]),
+                             (t[: 1 << 22].view(4096, 1024) + t[:1024], x[: 1 << 22].reshape(4096, 1024) + x[:1024])]:  # fmt: skip
+        np.testing.assert_array_equal(result.numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "i8", "i4", "u1"])
+def test_transposed_copies(dtype, level):
+    a = np.arange(3 * 67 * 131).reshape(3, 67, 131).astype(dtype)
+    t = fd.tensor(a)
+    for dims in ((0, 2, 1), (2, 1, 0), (1, 2, 0)):
+        np.testing.assert_array_equal(t.permute(*dims).contiguous().numpy(), a.transpose(dims))
+        np.testing.assert_array_equal(t.permute(*dims).double().numpy(), a.transpose(dims).astype("f8"))
+
+
 def test_results_do_not_depend_on_the_number_of_threads():
     x, y = fd.tensor(samples(-4, 4, (700, 900)).astype("f4")), fd.tensor(samples(-4, 4, (900, 700)).astype("f4"))
     before = fd.get_num_threads()

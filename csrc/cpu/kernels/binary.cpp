@@ -171,18 +171,19 @@ template <class V> FASTDL_INLINE Params<V> load_params(const double* params) {
           broadcast<V>(static_cast<T>(params[2]))};
 }
 
-template <BinaryOp op, class T> void binary_tile(void* out, const void* const* in, int64_t n, const double* params) {
+template <BinaryOp op, class T>
+void binary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
   using V = typename vector_for<T>::type;
   T* y = static_cast<T*>(out);
   const T* a = static_cast<const T*>(in[0]);
   const T* b = static_cast<const T*>(in[1]);
   const Params<V> p = load_params<V>(params);
   int64_t i = 0;
-  for (; i + lanes<V> <= n; i += lanes<V>) store<V>(y + i, apply(B<op>(), load<V>(a + i), load<V>(b + i), p));
+  for (; i + lanes<V> <= n; i += lanes<V>) put<V>(y + i, apply(B<op>(), load<V>(a + i), load<V>(b + i), p), stream);
   if (i < n) store_n<V>(y + i, apply(B<op>(), load_n<V>(a + i, n - i), load_n<V>(b + i, n - i), p), n - i);
 }
 
-template <CompareOp op, class T> void compare_tile(void* out, const void* const* in, int64_t n, const double*) {
+template <CompareOp op, class T> void compare_tile(void* out, const void* const* in, int64_t n, const double*, bool) {
   using V = typename vector_for<T>::type;
   uint8_t* y = static_cast<uint8_t*>(out);
   const T* a = static_cast<const T*>(in[0]);
@@ -193,7 +194,8 @@ template <CompareOp op, class T> void compare_tile(void* out, const void* const*
   if (i < n) store_mask<V>(y + i, apply(C<op>(), load_n<V>(a + i, n - i), load_n<V>(b + i, n - i)), n - i);
 }
 
-template <TernaryOp op, class T> void ternary_tile(void* out, const void* const* in, int64_t n, const double* params) {
+template <TernaryOp op, class T>
+void ternary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
   using V = typename vector_for<T>::type;
   T* y = static_cast<T*>(out);
   const T* a = static_cast<const T*>(in[0]);
@@ -202,7 +204,7 @@ template <TernaryOp op, class T> void ternary_tile(void* out, const void* const*
   const Params<V> p = load_params<V>(params);
   int64_t i = 0;
   for (; i + lanes<V> <= n; i += lanes<V>)
-    store<V>(y + i, apply(T3<op>(), load<V>(a + i), load<V>(b + i), load<V>(c + i), p));
+    put<V>(y + i, apply(T3<op>(), load<V>(a + i), load<V>(b + i), load<V>(c + i), p), stream);
   if (i < n) {
     const int64_t m = n - i;
     store_n<V>(y + i, apply(T3<op>(), load_n<V>(a + i, m), load_n<V>(b + i, m), load_n<V>(c + i, m), p), m);

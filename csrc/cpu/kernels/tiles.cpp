@@ -2,15 +2,21 @@
 //
 // A tile is a box of `rows` x `cols` of the two innermost dimensions: part of one row where rows are long, several rows
 // where they are short, and 32 x 32 where an operand runs along another dimension than the output does (a transposed
-// one), so that its cache lines are used whole. An output much larger than the caches goes through a buffer and out
-// with non-temporal stores: they save reading the lines that will be overwritten.
+// one), so that its cache lines are used whole. An output much larger than the caches is written with non-temporal
+// stores: they save reading the lines that will be overwritten.
 #include "cpu/kernels/tiles.h"
+
+#include "cpu/simd/transpose.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 
 namespace {
 
 // ---- conversion ----
+
+template <int bytes> struct square_vector;
+template <> struct square_vector<4> { using type = vi32; };
+template <> struct square_vector<8> { using type = vi64; };
 
 template <class D, class S> FASTDL_INLINE D convert(S x) {
   if constexpr (__is_same(D, S)) return x;
@@ -41,6 +47,23 @@ template <class D, class S> FASTDL_INLINE void convert_row(D* dst, const S* src,
   for (; i < n; ++i) dst[i] = convert<D>(src[i]);
 }
 
+// dst[r][c] = src[c][r] for as many whole squares of vectors as the box has.
+template <class T>
+FASTDL_INLINE void transpose_squares(T* dst, const T* src, const Box& b, int64_t& rows_done, int64_t& cols_done) {
+  using V = typename square_vector<sizeof(T)>::type;
+  constexpr int L = lanes<V>;
+  rows_done = b.rows / L * L;
+  cols_done = b.cols / L * L;
+  for (int64_t r = 0; r < rows_done; r += L)
+    for (int64_t c = 0; c < cols_done; c += L) {
+      V v[L];
+      for (int i = 0; i < L; ++i)
+        v[i] = load<V>(reinterpret_cast<const lane_t<V>*>(src + (c + i) * b.src_col_stride + r));
+      transpose<V>(v);
+      for (int i = 0; i < L; ++i) store<V>(reinterpret_cast<lane_t<V>*>(dst + (r + i) * b.dst_row_stride + c), v[i]);
+    }
+}
+
 template <class D, class S> void convert_box(void* to, const void* from, const Box& b) {
   D* dst = static_cast<D*>(to);
   const S* src = static_cast<const S*>(from);
@@ -53,10 +76,17 @@ template <class D, class S> void convert_box(void* to, const void* from, const B
       for (int64_t c = 0; c < b.cols; ++c) row[c] = value;
     }
   } else if (b.src_row_stride == 1) {
+    int64_t rows_done = 0, cols_done = 0;  // a corner that went through registers
+    if constexpr (__is_same(D, S) && sizeof(D) >= 4) {
+      if (b.dst_col_stride == 1) transpose_squares(dst, src, b, rows_done, cols_done);
+    }
     for (int64_t c = 0; c < b.cols; ++c) {
       D* column = dst + c * b.dst_col_stride;
       const S* s = src + c * b.src_col_stride;
-      for (int64_t r = 0; r < b.rows; ++r) column[r * b.dst_row_stride] = convert<D>(s[r]);
+      for (int64_t r = c < cols_done ? rows_done : 0; r < b.rows; ++r) {
+        column[r * b.dst_row_stride] = convert<D>(s[r]);
+        asm volatile("");  // scatter instructions take longer than the stores that they replace
+      }
     }
   } else {
     for (int64_t r = 0; r < b.rows; ++r)
@@ -201,8 +231,20 @@ struct Tiling {
   int64_t count;
   bool direct[kMaxOperands];   // the operand's tiles are used where they lie
   bool transposed;
-  bool stream;                 // the output leaves its buffer with non-temporal stores
+  bool stream;                 // the output's tiles are written past the caches
 };
+
+// Whether the output is written past the caches: it is large, none of the inputs, and its tiles are whole vectors.
+bool streams(const Loop& loop, int64_t total) {
+  const Operand& out = loop.operand[0];
+  if (total * out.size < kStreamBytes || out.convert || loop.col_stride(0) != 1) return false;
+  if (reinterpret_cast<uintptr_t>(out.data) % FASTDL_VECTOR_BYTES != 0) return false;
+  for (int d = 0; d + 1 < loop.ndim; ++d)
+    if (out.strides[d] * out.size % FASTDL_VECTOR_BYTES != 0) return false;
+  for (int o = 1; o < loop.operands; ++o)
+    if (loop.operand[o].data == out.data) return false;
+  return true;
+}
 
 Tiling plan_tiling(Loop& loop) {
   Tiling t;
@@ -219,10 +261,8 @@ Tiling plan_tiling(Loop& loop) {
     t.rows = 1;
     bool all_direct = true;
     for (int o = 0; o < loop.operands; ++o) all_direct &= !loop.operand[o].convert && loop.col_stride(o) == 1;
-    bool in_place = false;
-    for (int o = 1; o < loop.operands; ++o) in_place |= loop.operand[o].data == loop.operand[0].data;
-    t.stream = loop.col_stride(0) == 1 && !in_place && total * loop.operand[0].size >= kStreamBytes;
-    t.cols = all_direct && !t.stream ? kDirectElements : kTileElements;
+    t.stream = streams(loop, total);
+    t.cols = all_direct ? kDirectElements : kTileElements;
   } else {
     t.cols = loop.cols();
     t.rows = kTileElements / t.cols;
@@ -232,7 +272,6 @@ Tiling plan_tiling(Loop& loop) {
   for (int o = 0; o < loop.operands; ++o)
     t.direct[o] = !loop.operand[o].convert && loop.col_stride(o) == 1 &&
                   (t.rows == 1 || (t.cols == loop.cols() && loop.row_stride(o) == t.cols));
-  if (t.stream) t.direct[0] = false;
   t.row_tiles = (loop.rows() + t.rows - 1) / t.rows;
   t.col_tiles = (loop.cols() + t.cols - 1) / t.cols;
   t.count = t.row_tiles * t.col_tiles;
@@ -247,12 +286,14 @@ struct Work {
   ConvertFn move;  // of the output's own type
 };
 
-// Writes a tile from its buffer to memory, past the caches where the address allows it.
-void stream_row(void* dst, const void* src, int64_t bytes) {
-  if (reinterpret_cast<uintptr_t>(dst) % FASTDL_VECTOR_BYTES != 0) {
-    __builtin_memcpy(dst, src, static_cast<size_t>(bytes));
-    return;
-  }
+// The next tile of a transposed operand: lines too far apart for the hardware to foresee.
+void prefetch_columns(const char* data, int64_t stride, int64_t cols, int64_t bytes) {
+  for (int64_t c = 0; c < cols; ++c)
+    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(data + c * stride + i, 0, 2);
+}
+
+// A copy past the caches; dst is aligned to the vector's size.
+void stream_copy(void* dst, const void* src, int64_t bytes) {
   float* d = static_cast<float*>(dst);
   const float* s = static_cast<const float*>(src);
   int64_t i = 0;
@@ -262,7 +303,6 @@ void stream_row(void* dst, const void* src, int64_t bytes) {
 
 void run_tile_range(const Work& w, int64_t begin, int64_t end) {
   alignas(64) char buffers[kMaxOperands][kTileElements * 8];
-  alignas(64) char converted[kTileElements * 8];  // a streamed result of another type
   bool filled[kMaxOperands] = {};
   const Loop& loop = w.loop;
   const Tiling& t = w.tiling;
@@ -290,7 +330,8 @@ void run_tile_range(const Work& w, int64_t begin, int64_t end) {
     const Operand& out = loop.operand[0];
     char* const result = out.data + offset[0] * out.size;
 
-    if (!job.fn && !out.convert && !t.transposed && !t.stream) {  // a copy, in one pass
+    const bool streamed_copy = t.stream && t.direct[1];
+    if (!job.fn && !out.convert && !t.transposed && !streamed_copy) {  // a copy, in one pass
       const Operand& x = loop.operand[1];
       const ConvertFn load = x.convert ? x.convert : w.move;
       load(result, x.data + offset[1] * x.size,
@@ -307,6 +348,10 @@ void run_tile_range(const Work& w, int64_t begin, int64_t end) {
       in[o - 1] = buffers[o];
       if (x.constant && filled[o]) continue;
       filled[o] = true;
+      if (t.transposed && loop.row_stride(o) == 1) {
+        const int64_t stride = loop.col_stride(o) * x.size;
+        prefetch_columns(data + cols * stride, stride, cols, rows * x.size);
+      }
       const ConvertFn load = x.convert ? x.convert : converter(job.compute, job.compute);
       const bool whole = x.constant;  // later tiles may be larger than this one
       load(buffers[o], data,
@@ -316,16 +361,12 @@ void run_tile_range(const Work& w, int64_t begin, int64_t end) {
     const void* values = in[0];
     if (job.fn) {
       void* const target = t.direct[0] ? result : buffers[0];
-      job.fn(target, in, rows * cols, job.params);
+      job.fn(target, in, rows * cols, job.params, t.stream);
       values = target;
     }
     if (values == result) continue;
-    if (t.stream) {
-      if (out.convert) {
-        out.convert(converted, values, Box{1, cols, 0, 1, 0, 1});
-        values = converted;
-      }
-      stream_row(result, values, cols * out.size);
+    if (streamed_copy) {
+      stream_copy(result, values, cols * out.size);
     } else {
       const ConvertFn store = out.convert ? out.convert : w.move;
       store(result, values, Box{rows, cols, loop.row_stride(0), loop.col_stride(0), cols, 1});

@@ -10,7 +10,8 @@ namespace FASTDL_CPU_NAMESPACE {
 constexpr int kMaxInputs = 3;
 constexpr int64_t kTileElements = 1024;  // of a tile that goes through a buffer
 
-using TileFn = void (*)(void* out, const void* const* in, int64_t n, const double* params);
+// stream: out is aligned to the vector's size and goes past the caches.
+using TileFn = void (*)(void* out, const void* const* in, int64_t n, const double* params, bool stream);
 
 struct TileJob {
   TileFn fn;             // null: the result is the (converted) input
@@ -52,6 +53,11 @@ struct TileRow {
 };
 enum class Types { floating, any };
 
+// How a function writes a vector of its result.
+template <class V> FASTDL_INLINE void put(lane_t<V>* p, V v, bool stream) {
+  if (stream) store_stream(reinterpret_cast<float*>(p), (vf32)v);
+  else store<V>(p, v);
+}
 template <class V> FASTDL_INLINE void store_mask(uint8_t* p, mask_t<V> mask, int64_t n) {
   typename vector_of<uint8_t, lanes<V>>::type bytes =
       __builtin_convertvector(mask, typename vector_of<uint8_t, lanes<V>>::type) & 1;

@@ -67,7 +67,7 @@ template <class V> FASTDL_INLINE V apply(U<UnaryOp::leaky_relu>, V x, Params<V> 
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::elu>, V x, Params<V> p) {
   return x > 0 ? p.b * x : p.a * p.b * expm1(x * p.c);
 }
-template <class V> FASTDL_INLINE V apply(U<UnaryOp::gelu>, V x, Params<V>) { return x * normal_cdf(x); }
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::gelu>, V x, Params<V>) { return gelu(x); }
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::gelu_tanh>, V x, Params<V>) {
   using T = lane_t<V>;
   return T(0.5) * x * (ones<V>() + tanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x)));
@@ -100,18 +100,18 @@ template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isfinite>, V x) 
 
 // ---- tiles ----
 template <UnaryOp op, class T>
-void unary_tile(void* out, const void* const* in, int64_t n, const double* params) {
+void unary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
   using V = typename vector_for<T>::type;
   T* y = static_cast<T*>(out);
   const T* x = static_cast<const T*>(in[0]);
   const Params<V> p{broadcast<V>(static_cast<T>(params[0])), broadcast<V>(static_cast<T>(params[1])),
                     broadcast<V>(static_cast<T>(params[2]))};
   int64_t i = 0;
-  for (; i + lanes<V> <= n; i += lanes<V>) store<V>(y + i, apply(U<op>(), load<V>(x + i), p));
+  for (; i + lanes<V> <= n; i += lanes<V>) put<V>(y + i, apply(U<op>(), load<V>(x + i), p), stream);
   if (i < n) store_n<V>(y + i, apply(U<op>(), load_n<V>(x + i, n - i), p), n - i);
 }
 
-template <PredicateOp op, class T> void predicate_tile(void* out, const void* const* in, int64_t n, const double*) {
+template <PredicateOp op, class T> void predicate_tile(void* out, const void* const* in, int64_t n, const double*, bool) {
   using V = typename vector_for<T>::type;
   uint8_t* y = static_cast<uint8_t*>(out);
   const T* x = static_cast<const T*>(in[0]);

@@ -63,13 +63,16 @@ FASTDL_INLINE vf32 exp(vf32 x) {
   return exp_in_range(min<vf32>(broadcast<vf32>(89.0f), max<vf32>(broadcast<vf32>(-104.0f), x)));  // keeps NaN
 }
 
-FASTDL_INLINE vf32 exp2(vf32 x) {
-  x = min<vf32>(broadcast<vf32>(129.0f), max<vf32>(broadcast<vf32>(-151.0f), x));
+// For x in [-151, 129].
+FASTDL_INLINE vf32 exp2_in_range(vf32 x) {
   const vf32 n = round<kNearest>(x);
   const vf32 r = x - n;
   const vf32 p = polynomial<vf32>(r, 6.931472e-01f, 2.4022648e-01f, 5.5503592e-02f, 9.618498e-03f, 1.3391188e-03f,
                                   1.5330012e-04f);
   return scale_by_power_of_two(p * r + 1.0f, n);
+}
+FASTDL_INLINE vf32 exp2(vf32 x) {
+  return exp2_in_range(min<vf32>(broadcast<vf32>(129.0f), max<vf32>(broadcast<vf32>(-151.0f), x)));
 }
 
 // e^x - 1 = 2 (2^(n-1) expm1(r) + (2^(n-1) - 1/2)): halved, so that n = 128 does not overflow.
@@ -232,8 +235,7 @@ FASTDL_INLINE vf64 fmod(vf64 x, vf64 y) {
   return map_lanes(x, y, [](double a, double b) { return __builtin_fmod(a, b); });
 }
 
-// The standard normal distribution function and density: gelu(x) = x normal_cdf(x), its derivative is
-// normal_cdf(x) + x normal_pdf(x).
+// The standard normal distribution function and density; normal_cdf(x) + x normal_pdf(x) is the derivative of gelu.
 template <class V> FASTDL_INLINE V normal_cdf(V x) {
   using T = lane_t<V>;
   return T(0.5) * erf(x * T(0.70710678118654752440)) + T(0.5);
@@ -242,5 +244,16 @@ template <class V> FASTDL_INLINE V normal_pdf(V x) {
   using T = lane_t<V>;
   return T(0.39894228040143267794) * exp(T(-0.5) * x * x);
 }
+
+// x normal_cdf(x) as max(x, 0) - |x| q(|x|), where q(a) = erfc(a / sqrt(2)) / 2 = 2^(a P(a) - 1) is the upper tail: one
+// exponential for all x, and no cancellation below 0. From |x| = 6 on, the second term is below 1e-8.
+FASTDL_INLINE vf32 gelu(vf32 x) {
+  const vf32 a = min<vf32>(broadcast<vf32>(6.0f), abs(x));
+  const vf32 p = polynomial<vf32>(a, -1.1511056e+00f, -4.5920256e-01f, -5.2517354e-02f, 7.0948396e-03f, -1.5434177e-04f,
+                                  -1.8758644e-04f, 4.4402055e-05f, -4.5798447e-06f, 1.8702974e-07f);
+  const vf32 positive = x <= 0 ? zero<vf32>() : x;
+  return positive - 0.5f * a * exp2_in_range(a * p);
+}
+FASTDL_INLINE vf64 gelu(vf64 x) { return x * normal_cdf(x); }
 
 }  // namespace FASTDL_CPU_NAMESPACE
