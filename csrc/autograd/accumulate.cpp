@@ -1,5 +1,7 @@
 #include "autograd/accumulate.h"
 
+#include "autograd/views.h"
+
 namespace fastdl {
 
 namespace {
@@ -39,7 +41,10 @@ class AccumulateGrad final : public Node {
 
 }  // namespace
 
-void set_engine_ops(const EngineOps& ops) { ops_in_use = ops; }
+void set_engine_ops(const EngineOps& ops) {
+  ops_in_use = ops;
+  refresh_view = refresh_from_base;
+}
 const EngineOps& engine_ops() { return ops_in_use; }
 Tensor zeros_for(const Shape& shape, DType dtype, Device device) { return ops_in_use.zeros(shape, dtype, device); }
 

@@ -14,6 +14,8 @@ struct EngineOps {
   Tensor (*ones_like)(const Tensor& t);
   Tensor (*clone)(const Tensor& t);
   void (*add_in_place)(const Tensor& a, const Tensor& b);
+  void (*copy)(const Tensor& to, const Tensor& from);
+  Tensor (*as_strided)(const Tensor& t, const Shape& shape, const Shape& strides, int64_t offset);
 };
 void set_engine_ops(const EngineOps& ops);
 const EngineOps& engine_ops();

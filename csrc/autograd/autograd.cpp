@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "autograd/accumulate.h"
+#include "autograd/views.h"
 
 namespace fastdl {
 
@@ -108,14 +109,9 @@ bool needs_grad(const TensorList& list) {
 }
 
 Edge gradient_edge(const Tensor& t) {
+  if (!t.requires_grad()) return {};
   TensorImpl* impl = t.impl();
-  if (impl->grad_fn) {
-    if (impl->differentiable_view && impl->view_version != t.version())
-      throw Error(str("autograd: a view of shape ", t.shape(),
-                      " is used after its base was changed in place; take the view again, or clone it first"));
-    return {Ref<Node>(static_cast<Node*>(impl->grad_fn.get())), impl->output_nr};
-  }
-  if (!impl->requires_grad) return {};
+  if (impl->grad_fn) return {Ref<Node>(static_cast<Node*>(impl->grad_fn.get())), impl->output_nr};
   return {accumulator_of(t), 0};
 }
 
@@ -125,14 +121,10 @@ void attach_input(Node& node, size_t i, const Tensor* t) {
 
 void attach_output(const Ref<Node>& node, const Tensor& out) {
   node->number();  // after its inputs' accumulators
+  if (out.impl()->base) return rewrite_base(node, out);
   out.impl()->grad_fn = node;
   out.impl()->output_nr = static_cast<uint32_t>(node->outputs.size());
   node->outputs.push_back({out.shape(), out.dtype(), out.device()});
-}
-
-void mark_view(const Tensor& out) {
-  out.impl()->differentiable_view = true;
-  out.impl()->view_version = out.version();
 }
 
 void check_writable(const char* op, const Tensor& self) {
@@ -140,12 +132,10 @@ void check_writable(const char* op, const Tensor& self) {
     throw Error(str(op, ": the output of shape ", self.shape(), " and strides ", self.strides(),
                     " overlaps itself in memory (an expanded tensor?); clone it first"));
   if (!grad_enabled()) return;
-  if (self.impl()->requires_grad && self.is_leaf())
-    throw Error(str(op, ": a leaf of shape ", self.shape(),
+  const TensorImpl* owner = self.impl()->base ? self.impl()->base.get() : self.impl();
+  if (owner->requires_grad && !owner->grad_fn)
+    throw Error(str(op, ": a leaf ", owner == self.impl() ? "" : "(seen through a view) ", "of shape ", owner->shape,
                     " that requires a gradient cannot be changed in place; use no_grad() or a copy"));
-  if (self.impl()->differentiable_view)
-    throw Error(str(op, ": a view of shape ", self.shape(),
-                    " of a tensor that requires a gradient cannot be changed in place; write base[index] = value, or clone"));
 }
 
 int64_t register_hook(const Tensor& t, GradHook hook) {

@@ -131,7 +131,8 @@ struct InputRef {  // a tensor, an optional one, or an undefined one
 Edge gradient_edge(const Tensor& t);
 void attach_input(Node& node, size_t i, const Tensor* t);
 void attach_output(const Ref<Node>& node, const Tensor& out);  // in order: the first call is output 0
-void mark_view(const Tensor& out);
+// `out` shows memory of t: changing it in place changes t (views.cpp of this folder).
+void track_view(const Tensor& out, const Tensor& t);
 
 template <class F>
 void record(const char* name, const Tensor& out, std::initializer_list<InputRef> inputs, F fn) {
@@ -158,10 +159,18 @@ template <class F> void record(const char* name, const TensorList& outs, const T
   for (const Tensor& out : outs) attach_output(node, out);
 }
 
+// Of a view just made: it does not rewrite its base.
+void attach_view(const Ref<Node>& node, const Tensor& out);
+template <class F> void record_as_view(const char* name, const Tensor& out, const Tensor& t, F fn) {
+  Ref<Node> node(new LambdaNode<F>(name, 1, std::move(fn)));
+  attach_input(*node, 0, &t);
+  attach_view(node, out);
+}
+
 // --- in-place ops ---
-// Call before writing to `self`: throws for a leaf that requires a gradient, for a view whose base autograd would not
-// see changed, and for memory that overlaps itself. Then write; then `changed(self)`; then record with `self` both as
-// an input (its old history) and as the output.
+// Call before writing to `self`: throws for a leaf that requires a gradient, or a view of one, and for memory that
+// overlaps itself. Then write; then `changed(self)`; then record with `self` first among the inputs (its old history) and
+// as the output. Where self is a view, the history of its base is rewritten too.
 void check_writable(const char* op, const Tensor& self);
 inline void changed(const Tensor& self) { self.storage()->bump_version(); }
 

@@ -128,7 +128,7 @@ void init_autograd(PyObject* module) {
   });
   m.def("detach_", [](py::object t) {
     const Tensor& x = tensor_arg(t, "detach_");
-    if (x.impl()->differentiable_view) throw Error("detach_: a view cannot forget its history in place; use detach()");
+    if (x.impl()->base) throw Error("detach_: a view cannot forget its history in place; use detach()");
     x.impl()->grad_fn = nullptr;
     x.impl()->output_nr = 0;
     x.impl()->requires_grad = false;

@@ -81,7 +81,8 @@ PYBIND11_MODULE(_C, m) {
   num_threads();  // FASTDL_NUM_THREADS
   configure_memory();
   set_kernel_table(DeviceType::cpu, &cpu::kernels());
-  set_engine_ops({ops::add, ops::zeros, ops::ones_like, ops::clone, [](const Tensor& a, const Tensor& b) { ops::add_(a, b); }});
+  set_engine_ops({ops::add, ops::zeros, ops::ones_like, ops::clone, [](const Tensor& a, const Tensor& b) { ops::add_(a, b); },
+                  [](const Tensor& to, const Tensor& from) { ops::copy_(to, from); }, ops::as_strided});
   set_blocking_hooks({[]() -> void* { return PyEval_SaveThread(); },
                       [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }});
 

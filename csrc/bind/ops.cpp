@@ -173,6 +173,12 @@ void init_ops(PyObject* m) {
   both<&ops::baddbmm>(m, "baddbmm(input, batch1, batch2, beta=1.0, alpha=1.0)");
   def<&ops::linear>(m, "linear(input, weight, bias=None)");
 
+  // --- recurrent layers ---
+  def<&ops::lstm_layer>(m, "lstm_layer(input, h0, c0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, reverse=False)");
+  def<&ops::gru_layer>(m, "gru_layer(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, reverse=False)");
+  def<&ops::rnn_layer>(
+      m, "rnn_layer(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, nonlinearity='tanh', reverse=False)");
+
   // --- reductions ---
   both<static_cast<Tensor (*)(const Tensor&, const ops::Dims&, bool, const std::optional<DType>&)>(&ops::sum)>(
       m, "sum(input, dim=None, keepdim=False, dtype=None)");
@@ -214,7 +220,7 @@ void init_ops(PyObject* m) {
 
   // --- optimizers ---
   def<&ops::sgd_step>(m, "sgd_step(params, grads, momentum_buffers, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False, first=False)");
-  def<&ops::adam_step>(m, "adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, step, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize)");
+  def<&ops::adam_step>(m, "adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, steps, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize)");
   def<&ops::clip_grad_norm_>(m, "clip_grad_norm_(grads, max_norm, norm_type=2.0, error_if_nonfinite=False)");
 
   // --- convolution ---
@@ -222,6 +228,32 @@ void init_ops(PyObject* m) {
   def<&ops::conv2d>(m, "conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
   def<&ops::conv_transpose1d>(m, "conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
   def<&ops::conv_transpose2d>(m, "conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
+
+  // --- softmax, normalization ---
+  both<&ops::softmax>(m, "softmax(input, dim)");
+  both<&ops::log_softmax>(m, "log_softmax(input, dim)");
+  def<&ops::layer_norm>(m, "layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05)");
+  def<&ops::rms_norm>(m, "rms_norm(input, normalized_shape, weight=None, eps=None)");
+  def<&ops::group_norm>(m, "group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)");
+
+  // --- attention ---
+  def<&ops::scaled_dot_product_attention>(
+      m,
+      "scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, "
+      "enable_gqa=False)");
+
+  // --- losses ---
+  def<&ops::cross_entropy>(
+      m, "cross_entropy(input, target, weight=None, ignore_index=-100, reduction='mean', label_smoothing=0.0)");
+  def<&ops::nll_loss>(m, "nll_loss(input, target, weight=None, ignore_index=-100, reduction='mean')");
+  def<&ops::mse_loss>(m, "mse_loss(input, target, reduction='mean')");
+  def<&ops::l1_loss>(m, "l1_loss(input, target, reduction='mean')");
+  def<&ops::smooth_l1_loss>(m, "smooth_l1_loss(input, target, reduction='mean', beta=1.0)");
+  def<&ops::huber_loss>(m, "huber_loss(input, target, reduction='mean', delta=1.0)");
+  def<&ops::binary_cross_entropy>(m, "binary_cross_entropy(input, target, weight=None, reduction='mean')");
+  def<&ops::binary_cross_entropy_with_logits>(
+      m, "binary_cross_entropy_with_logits(input, target, weight=None, reduction='mean', pos_weight=None)");
+  def<&ops::kl_div>(m, "kl_div(input, target, reduction='mean', log_target=False)");
 
   // --- the machine's ceilings ---
   def<&ops::probe_flops>(m, "probe_flops(iterations, tasks)");

@@ -4,6 +4,8 @@
 
 namespace fastdl {
 
+void (*refresh_view)(TensorImpl*) = nullptr;
+
 TensorImpl::~TensorImpl() {
   if (before_destroy) before_destroy(this);
 }

@@ -20,6 +20,9 @@ struct HookList {
   std::vector<Entry> after;        // called with the tensor itself after that
 };
 
+// The memory of a view was changed since its grad_fn was made: makes it anew from its base. Set by autograd.
+extern void (*refresh_view)(class TensorImpl* view);
+
 class TensorImpl final : public RefCounted {
  public:
   Ref<Storage> storage;
@@ -31,8 +34,8 @@ class TensorImpl final : public RefCounted {
   bool contiguous = false;
   bool wrapped_number = false;  // a Python number: it does not take part in promotion within its category
   bool requires_grad = false;   // asked for by the user; a tensor with a grad_fn requires a gradient too
-  bool differentiable_view = false;
-  uint32_t view_version = 0;    // the storage's version when a differentiable view was made
+  Ref<TensorImpl> base;         // of a view made while recording: the tensor whose memory it shows
+  uint32_t view_version = 0;    // the storage's version for which the view's grad_fn holds
   uint32_t output_nr = 0;       // which output of grad_fn
   Ref<RefCounted> grad_fn;      // an autograd::Node
   RefCounted* accumulator = nullptr;  // the leaf's node that adds to .grad; it owns the leaf, not the other way round
@@ -66,7 +69,10 @@ class Tensor {
   Device device() const { return impl_->storage->device(); }
   bool is_contiguous() const { return impl_->contiguous; }
   bool is_wrapped_number() const { return impl_->wrapped_number; }
-  bool requires_grad() const { return impl_->requires_grad || impl_->grad_fn; }
+  bool requires_grad() const {
+    if (FASTDL_UNLIKELY(impl_->base && impl_->view_version != version())) refresh_view(impl_.get());
+    return impl_->requires_grad || impl_->grad_fn;
+  }
   bool is_leaf() const { return !impl_->grad_fn; }
   template <class T = void> T* data() const { return static_cast<T*>(impl_->data); }
   const Ref<Storage>& storage() const { return impl_->storage; }

@@ -194,6 +194,16 @@ Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta,
 Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta, double alpha);
 Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias);
 
+// --- rnn.cpp: one direction of one layer; input (T, B, I), states (B, H), weights and gate order as PyTorch's ---
+std::tuple<Tensor, Tensor, Tensor> lstm_layer(const Tensor& input, const Tensor& h0, const Tensor& c0, const Tensor& weight_ih,
+                                              const Tensor& weight_hh, const std::optional<Tensor>& bias_ih,
+                                              const std::optional<Tensor>& bias_hh, bool reverse);  // output, h_n, c_n
+std::pair<Tensor, Tensor> gru_layer(const Tensor& input, const Tensor& h0, const Tensor& weight_ih, const Tensor& weight_hh,
+                                    const std::optional<Tensor>& bias_ih, const std::optional<Tensor>& bias_hh, bool reverse);
+std::pair<Tensor, Tensor> rnn_layer(const Tensor& input, const Tensor& h0, const Tensor& weight_ih, const Tensor& weight_hh,
+                                    const std::optional<Tensor>& bias_ih, const std::optional<Tensor>& bias_hh,
+                                    const std::string& nonlinearity, bool reverse);
+
 // --- reduce.cpp: dims are all when none are given ---
 using Dims = std::optional<Shape>;
 Tensor sum(const Tensor& t, const Dims& dims, bool keepdim);
@@ -236,9 +246,10 @@ Tensor dropout(const Tensor& t, double p, bool training);
 // --- optimizer.cpp: in place, not recorded ---
 void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
               double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first);
-// exp_avgs and exp_avg_sqs: Adam's running means of the gradient and of its square. `step` counts from 1.
+// exp_avgs and exp_avg_sqs: Adam's running means of the gradient and of its square. steps: float32, one element a
+// parameter, counted up here. A parameter whose gradient is undefined is left alone, here and in sgd_step.
 void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
-               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, int64_t step, double lr, double beta1,
+               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, double lr, double beta1,
                double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad, bool maximize);
 // Scales all gradients so that their norm, as one vector, is at most max_norm; returns the norm they had (0-d).
 Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_type, bool error_if_nonfinite);
@@ -253,6 +264,37 @@ Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const std::op
                         const Shape& padding, const Shape& output_padding, int64_t groups, const Shape& dilation);
 Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
                         const Shape& padding, const Shape& output_padding, int64_t groups, const Shape& dilation);
+// --- softmax.cpp ---
+Tensor softmax(const Tensor& input, int64_t dim);
+Tensor log_softmax(const Tensor& input, int64_t dim);
+
+// --- layer_norm.cpp ---
+Tensor layer_norm(const Tensor& input, const Shape& normalized_shape, const std::optional<Tensor>& weight,
+                  const std::optional<Tensor>& bias, double eps);
+Tensor rms_norm(const Tensor& input, const Shape& normalized_shape, const std::optional<Tensor>& weight,
+                const std::optional<double>& eps);
+Tensor group_norm(const Tensor& input, int64_t num_groups, const std::optional<Tensor>& weight,
+                  const std::optional<Tensor>& bias, double eps);
+
+// --- attention.cpp ---
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                                    const std::optional<Tensor>& attn_mask, double dropout_p, bool is_causal,
+                                    const std::optional<double>& scale, bool enable_gqa);
+
+// --- cross_entropy.cpp, pointwise_loss.cpp: reduction is 'none', 'mean' or 'sum' ---
+Tensor cross_entropy(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight,
+                     int64_t ignore_index, const std::string& reduction, double label_smoothing);
+Tensor nll_loss(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight, int64_t ignore_index,
+                const std::string& reduction);
+Tensor mse_loss(const Tensor& input, const Tensor& target, const std::string& reduction);
+Tensor l1_loss(const Tensor& input, const Tensor& target, const std::string& reduction);
+Tensor smooth_l1_loss(const Tensor& input, const Tensor& target, const std::string& reduction, double beta);
+Tensor huber_loss(const Tensor& input, const Tensor& target, const std::string& reduction, double delta);
+Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight,
+                            const std::string& reduction);
+Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight,
+                                        const std::string& reduction, const std::optional<Tensor>& pos_weight);
+Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& reduction, bool log_target);  // or 'batchmean'
 
 // --- probe.cpp: work of a known size, for benchmarks ---
 Tensor probe_flops(int64_t iterations, int64_t tasks);

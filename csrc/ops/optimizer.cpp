@@ -71,6 +71,7 @@ void check_step(const char* op, const TensorList& params, const TensorList& grad
     if (list.size() != params.size())
       throw ValueError(str(op, ": ", list.size(), " ", name, " for ", params.size(), " params"));
     for (size_t i = 0; i < list.size(); ++i) {
+      if (!list[i].defined() && &list == &grads) continue;
       if (list[i].shape() != params[i].shape())
         throw ShapeError(str(op, ": ", name, "[", i, "] has shape ", list[i].shape(), ", its parameter ", params[i].shape()));
       if (list[i].dtype() != params[i].dtype())
@@ -85,16 +86,22 @@ void check_step(const char* op, const TensorList& params, const TensorList& grad
     if (!s.list->empty()) check(s.name, *s.list);
 }
 
-// Runs step(dtype, slots) once for each dtype among the parameters.
-template <class Step>
-void for_each_dtype(const TensorList& params, const TensorList& grads, const std::vector<StateList>& states, const Step& step) {
+// Runs run(dtype, step, slots) once for each dtype and step count among the parameters that have a gradient.
+template <class Run>
+void for_each_group(const TensorList& params, const TensorList& grads, const std::vector<StateList>& states,
+                    const std::vector<double>& steps, const Run& run) {
   const GradMode no_grad(false);
-  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
+  const auto step_of = [&](size_t i) { return steps.empty() ? 0.0 : steps[i]; };
+  std::vector<bool> done(params.size());
+  for (size_t i = 0; i < params.size(); ++i) done[i] = !grads[i].defined() || params[i].numel() == 0;
+  for (size_t first = 0; first < params.size(); ++first) {
+    if (done[first]) continue;
     std::vector<ParameterSlot> slots;
     std::vector<SameOrder> orders;
     int64_t offset = 0;
-    for (size_t i = 0; i < params.size(); ++i) {
-      if (params[i].dtype() != dtype || params[i].numel() == 0) continue;
+    for (size_t i = first; i < params.size(); ++i) {
+      if (done[i] || params[i].dtype() != params[first].dtype() || step_of(i) != step_of(first)) continue;
+      done[i] = true;
       SameOrder& order = orders.emplace_back(params[i]);
       ParameterSlot slot{order.written(params[i]), order.read(grads[i]), {}, params[i].numel(), offset};
       for (size_t s = 0; s < states.size(); ++s)
@@ -102,13 +109,31 @@ void for_each_dtype(const TensorList& params, const TensorList& grads, const std
       slots.push_back(slot);
       offset += slot.numel;
     }
-    if (slots.empty()) continue;
-    step(dtype, slots);
+    run(params[first].dtype(), step_of(first), slots);
     for (SameOrder& order : orders) order.copy_back();
   }
-  for (const Tensor& p : params) changed(p);
-  for (const StateList& s : states)
-    for (const Tensor& t : *s.list) changed(t);
+  for (size_t i = 0; i < params.size(); ++i) {
+    if (!grads[i].defined()) continue;
+    changed(params[i]);
+    for (const StateList& s : states)
+      if (!s.list->empty()) changed((*s.list)[i]);
+  }
+}
+
+// Counts the step of each parameter that has a gradient.
+std::vector<double> count_steps(const char* op, const TensorList& steps, const TensorList& grads) {
+  std::vector<double> counted;
+  for (const Tensor& t : steps)
+    if (!t.defined() || t.dtype() != DType::f32 || t.numel() != 1)
+      throw ValueError(str(op, ": steps must be float32 tensors of one element"));
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (grads[i].defined()) {
+      *steps[i].data<float>() += 1;
+      changed(steps[i]);
+    }
+    counted.push_back(*steps[i].data<float>());
+  }
+  return counted;
 }
 
 }  // namespace
@@ -119,7 +144,7 @@ void sgd_step(const TensorList& params, const TensorList& grads, const TensorLis
   check_step("sgd_step", params, grads, states);
   if (momentum != 0 && momentum_buffers.size() != params.size())
     throw ValueError(str("sgd_step: momentum ", momentum, " needs a momentum buffer for each of ", params.size(), " params"));
-  for_each_dtype(params, grads, states, [&](DType dtype, const std::vector<ParameterSlot>& slots) {
+  for_each_group(params, grads, states, {}, [&](DType dtype, double, const std::vector<ParameterSlot>& slots) {
     SgdStepArgs args{};
     args.slots = slots.data();
     args.count = static_cast<int64_t>(slots.size());
@@ -136,7 +161,7 @@ void sgd_step(const TensorList& params, const TensorList& grads, const TensorLis
 }
 
 void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
-               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, int64_t step, double lr, double beta1,
+               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, double lr, double beta1,
                double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad, bool maximize) {
   const std::vector<StateList> states = {
       {"exp_avgs", &exp_avgs}, {"exp_avg_sqs", &exp_avg_sqs}, {"max_exp_avg_sqs", &max_exp_avg_sqs}};
@@ -145,8 +170,10 @@ void adam_step(const TensorList& params, const TensorList& grads, const TensorLi
       (amsgrad && max_exp_avg_sqs.size() != params.size()))
     throw ValueError(str("adam_step: ", params.size(), " params need as many exp_avgs (", exp_avgs.size(), "), exp_avg_sqs (",
                          exp_avg_sqs.size(), ") and, with amsgrad, max_exp_avg_sqs (", max_exp_avg_sqs.size(), ")"));
-  if (step < 1) throw ValueError(str("adam_step: step ", step, ", expected 1 for the first step"));
-  for_each_dtype(params, grads, states, [&](DType dtype, const std::vector<ParameterSlot>& slots) {
+  if (steps.size() != params.size())
+    throw ValueError(str("adam_step: ", steps.size(), " steps for ", params.size(), " params"));
+  const std::vector<double> counted = count_steps("adam_step", steps, grads);
+  for_each_group(params, grads, states, counted, [&](DType dtype, double step, const std::vector<ParameterSlot>& slots) {
     AdamStepArgs args{};
     args.slots = slots.data();
     args.count = static_cast<int64_t>(slots.size());
@@ -156,8 +183,8 @@ void adam_step(const TensorList& params, const TensorList& grads, const TensorLi
     args.beta2 = beta2;
     args.eps = eps;
     args.weight_decay = weight_decay;
-    args.correction1 = 1 - std::pow(beta1, static_cast<double>(step));
-    args.correction2 = 1 - std::pow(beta2, static_cast<double>(step));
+    args.correction1 = 1 - std::pow(beta1, step);
+    args.correction2 = 1 - std::pow(beta2, step);
     args.decoupled = decoupled;
     args.amsgrad = amsgrad;
     args.maximize = maximize;

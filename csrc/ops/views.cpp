@@ -10,14 +10,13 @@ namespace {
 
 Tensor make_view(const Tensor& t, const Shape& shape, const Shape& strides, int64_t offset_elements = 0) {
   char* data = static_cast<char*>(t.data()) + offset_elements * size_of(t.dtype());
-  return make_tensor(t.storage(), data, shape, strides, t.dtype());
+  Tensor out = make_tensor(t.storage(), data, shape, strides, t.dtype());
+  if (grad_enabled()) track_view(out, t);
+  return out;
 }
 
 template <class F> Tensor record_view(const char* name, const Tensor& t, Tensor out, F fn) {
-  if (records(t)) {
-    record(name, out, {t}, std::move(fn));
-    mark_view(out);
-  }
+  if (records(t)) record_as_view(name, out, t, std::move(fn));
   return out;
 }
 

@@ -309,6 +309,55 @@ def gumbel_softmax(logits, tau=1, hard=False, dim=-1):
     return picked - soft.detach() + soft
 
 
+def softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """Exponentials normalized to sum to one along a dimension.
+
+    softmax(x)_i = exp(x_i) / sum_j exp(x_j)
+
+    Args:
+        input: of any shape, floating-point.
+        dim: the dimension along which the result sums to one; must be given.
+        dtype: converts the input first.
+
+    Raises:
+        ValueError: no dim.
+        IndexError: dim is out of range.
+        DTypeError: an integer input and no dtype.
+
+    A row that holds NaN, +inf or only -inf gives NaN.
+
+    >>> F.softmax(fd.tensor([0.0, 0.0]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    return _C.softmax(input if dtype is None else input.to(dtype), _softmax_dim("softmax", dim))
+
+
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """The logarithm of `softmax`, without overflow: x_i - log(sum_j exp(x_j)).
+
+    Arguments and errors as for `softmax`.
+
+    >>> F.log_softmax(fd.tensor([0.0, 0.0]), dim=0)
+    tensor([-0.6931, -0.6931])
+    """
+    return _C.log_softmax(input if dtype is None else input.to(dtype), _softmax_dim("log_softmax", dim))
+
+
+def softmin(input, dim=None, _stacklevel=3, dtype=None):
+    """softmax(-x) along a dimension. Arguments and errors as for `softmax`.
+
+    >>> F.softmin(fd.tensor([1.0, 1.0]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+    return softmax(-input, dim, dtype=dtype)
+
+
+def _softmax_dim(name, dim):
+    if dim is None:
+        raise ValueError(f"{name}: dim must be given, the dimension along which the result sums to one")
+    return dim
+
+
 # --- linear ---
 
 
@@ -331,6 +380,30 @@ def linear(input, weight, bias=None):
             [3.5]])
     """
     return _C.linear(input, weight, bias)
+
+
+def bilinear(input1, input2, weight, bias=None):
+    """y_k = x1^T A_k x2 + b_k.
+
+    Args:
+        input1, input2: (*, I) and (*, J).
+        weight: (K, I, J). bias: (K,) or None.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+
+    >>> F.bilinear(fd.ones(2, 3), fd.ones(2, 4), fd.ones(5, 3, 4)).shape
+    (2, 5)
+    """
+    k, i, j = weight.shape
+    if input1.shape[:-1] != input2.shape[:-1] or input1.shape[-1] != i or input2.shape[-1] != j:
+        raise fastdl.ShapeError(
+            f"bilinear: inputs {list(input1.shape)} and {list(input2.shape)} for weight {list(weight.shape)}, "
+            f"expected [..., {i}] and [..., {j}]"
+        )
+    left = (input1.reshape(-1, i) @ weight.permute(1, 0, 2).reshape(i, k * j)).view(-1, k, j)
+    y = (left @ input2.reshape(-1, j, 1)).view(*input1.shape[:-1], k)
+    return y if bias is None else y + bias
 
 
 # --- convolution ---
@@ -452,6 +525,38 @@ def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_paddi
 # --- normalization ---
 
 
+def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1,
+                  eps=1e-5):  # fmt: skip
+    """(x - mean) / sqrt(var + eps) * weight + bias, each channel of each sample over its positions.
+
+    Args:
+        input: (N, C, ...).
+        running_mean, running_var: (C,), used in place of the input's unless ``use_input_stats``, else updated by
+            ``momentum`` of the samples' mean statistics.
+        weight, bias: (C,) or None.
+
+    Raises:
+        ShapeError: the shapes do not fit. ValueError: no running statistics to use.
+
+    Source: Ulyanov et al., "Instance normalization", 2016.
+
+    >>> F.instance_norm(fd.randn(2, 3, 5)).shape
+    (2, 3, 5)
+    """
+    if input.ndim < 3:
+        raise fastdl.ShapeError(f"instance_norm: expected (N, C, ...) with positions, got {list(input.shape)}")
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise fastdl.ValueError("instance_norm: running statistics are needed where the input's are not used")
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    if running_mean is not None:
+        with fastdl.no_grad():
+            positions = input.detach().flatten(2)
+            running_mean.lerp_(positions.mean(-1).mean(0).to(running_mean.dtype), momentum)
+            running_var.lerp_(positions.var(-1).mean(0).to(running_var.dtype), momentum)
+    return group_norm(input, input.shape[1], weight, bias, eps)
+
+
 def normalize(input, p=2.0, dim=1, eps=1e-12):
     """x / max(|x|_p, eps) along ``dim``.
 
@@ -459,6 +564,73 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
     [[0.6000000238418579, 0.800000011920929]]
     """
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
+    """Normalizes over the last dimensions.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, mean and (biased) variance over normalized_shape
+
+    Args:
+        input: (..., *normalized_shape).
+        normalized_shape: the trailing sizes that are normalized together.
+        weight, bias: of normalized_shape, or None.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: the input does not end in normalized_shape, or weight or bias are not of that shape.
+        DTypeError: an integer input, or weight and bias of another dtype (float32 goes with 16-bit inputs).
+
+    Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    >>> F.layer_norm(fd.tensor([[1.0, 3.0]]), (2,), eps=0.0)
+    tensor([[-1.,  1.]])
+    """
+    return _C.layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+def rms_norm(input, normalized_shape, weight=None, eps=None):
+    """Divides by the root mean square over the last dimensions.
+
+    y = x / sqrt(mean(x^2) + eps) * weight
+
+    Args:
+        input: (..., *normalized_shape).
+        normalized_shape: the trailing sizes that are normalized together.
+        weight: of normalized_shape, or None.
+        eps: when None the machine epsilon of the type computed in: float32's, or float64's for float64.
+
+    Raises:
+        ShapeError, DTypeError: as for `layer_norm`.
+
+    Zhang and Sennrich, "Root mean square layer normalization", 2019.
+
+    >>> F.rms_norm(fd.tensor([[3.0, 3.0]]), (2,))
+    tensor([[1., 1.]])
+    """
+    return _C.rms_norm(input, normalized_shape, weight, eps)
+
+
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
+    """Normalizes each group of channels of each sample.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, mean and (biased) variance over a group's channels and positions
+
+    Args:
+        input: (N, C, ...).
+        num_groups: divides C.
+        weight, bias: (C), or None.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: C does not divide into num_groups, or weight or bias are not of shape (C).
+
+    Wu and He, "Group normalization", 2018.
+
+    >>> F.group_norm(fd.tensor([[1.0, 3.0, 2.0, 6.0]]), 2, eps=0.0)
+    tensor([[-1.,  1., -1.,  1.]])
+    """
+    return _C.group_norm(input, num_groups, weight, bias, eps)
 
 
 # --- dropout ---
@@ -688,6 +860,45 @@ def multi_head_attention_forward(
     return y.squeeze(1), None if weights is None else weights.squeeze(0)
 
 
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):
+    """Attention: weighted means of the values, the weights a softmax of how well query and key match.
+
+    out = softmax(scale * query @ key^T + mask) @ value
+
+    The T x S weights are never stored, neither here nor for the gradient. Views (heads cut from a packed projection) are
+    read in place, and the output has the query's order of dimensions in memory.
+
+    Args:
+        query: (..., T, D).
+        key: (..., S, D).
+        value: (..., S, E). Leading dimensions broadcast.
+        attn_mask: broadcasts to (..., T, S); bool (True takes part) or added to the scores.
+        dropout_p: the probability of dropping a weight; applied whenever it is not 0, as there is no training flag here.
+        is_causal: query t sees keys 0 to t. Not together with attn_mask.
+        scale: 1 / sqrt(D) when None.
+        enable_gqa: query (..., H, T, D) may have a multiple of the heads of key and value; each key head serves H / Hkv
+            consecutive query heads.
+
+    Returns:
+        (..., T, E). A query that sees no key gives zeros.
+
+    Raises:
+        ShapeError: shapes that do not fit as above.
+        DTypeError: query, key and value differ in dtype, or the mask is neither bool nor of that dtype.
+        ValueError: dropout_p outside [0, 1), or both attn_mask and is_causal.
+
+    Vaswani et al., "Attention is all you need", 2017; Dao et al., "FlashAttention", 2022.
+
+    >>> q = fd.zeros(1, 2, 1)
+    >>> F.scaled_dot_product_attention(q, q, fd.tensor([[[1.0], [3.0]]]), is_causal=True)
+    tensor([[[1.],
+             [2.]]])
+    """
+    return _C.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+
+
 # --- recurrent ---
 
 # --- losses ---
@@ -700,6 +911,178 @@ def reduction_from(size_average, reduce, reduction):
     if reduce is False:
         return "none"
     return "sum" if size_average is False else "mean"
+
+
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+):
+    """Cross-entropy of logits, log-softmax and negative log-likelihood in one pass.
+
+    loss_n = -sum_c weight_c q_nc log_softmax(x_n)_c, with q = (1 - s) target + s / C and s the label smoothing
+
+    Args:
+        input: logits (C), (N, C) or (N, C, d1, ...).
+        target: class indices of the input's shape without C, or class probabilities of the input's shape.
+        weight: (C), a weight for each class.
+        ignore_index: positions with this label do not count.
+        reduction: 'none' | 'mean' (over the weights of the labels that count) | 'sum'.
+        label_smoothing: 0 to 1.
+
+    Raises:
+        IndexError: a label outside [0, C) that is not ignore_index.
+        ShapeError: a target or weight of the wrong shape.
+        ValueError: an unknown reduction, or label_smoothing outside [0, 1].
+
+    Szegedy et al., "Rethinking the Inception architecture", 2016 (label smoothing).
+
+    >>> F.cross_entropy(fd.tensor([[0.0, 0.0]]), fd.tensor([1]))
+    tensor(0.6931)
+    """
+    reduction = reduction_from(size_average, reduce, reduction)
+    return _C.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+
+
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+    """Negative log-likelihood of log-probabilities: -weight_c x_nc for the label c of n.
+
+    Arguments and errors as for `cross_entropy`, with log-probabilities as input and class indices as target.
+
+    >>> F.nll_loss(fd.tensor([[-0.5, -1.0]]), fd.tensor([0]))
+    tensor(0.5000)
+    """
+    return _C.nll_loss(input, target, weight, ignore_index, reduction_from(size_average, reduce, reduction))
+
+
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """Squared error (x - y)^2.
+
+    Args:
+        input, target: shapes that broadcast.
+        reduction: 'none' | 'mean' | 'sum'.
+        weight: multiplies each element's loss; with 'mean' the sum is divided by the sum of the weights.
+
+    Raises:
+        ShapeError: shapes that do not broadcast.
+        ValueError: an unknown reduction.
+
+    >>> F.mse_loss(fd.tensor([1.0, 2.0]), fd.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+    reduction = reduction_from(size_average, reduce, reduction)
+    return _weighted(_C.mse_loss, input, target, reduction, weight)
+
+
+def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """Absolute error |x - y|. Arguments and errors as for `mse_loss`.
+
+    >>> F.l1_loss(fd.tensor([1.0, 2.0]), fd.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+    reduction = reduction_from(size_average, reduce, reduction)
+    return _weighted(_C.l1_loss, input, target, reduction, weight)
+
+
+def _weighted(loss, input, target, reduction, weight):
+    if weight is None:
+        return loss(input, target, reduction)
+    weighted = loss(input, target, "none") * weight
+    if reduction == "none":
+        return weighted
+    return weighted.sum() / weight.expand(*weighted.shape).sum() if reduction == "mean" else weighted.sum()
+
+
+def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
+    """d^2 / (2 beta) where d = |x - y| is below beta, d - beta / 2 above. Arguments as for `mse_loss`.
+
+    Girshick, "Fast R-CNN", 2015.
+
+    Raises:
+        ValueError: a negative beta.
+
+    >>> F.smooth_l1_loss(fd.tensor([0.0, 0.0]), fd.tensor([1.0, 3.0]), reduction="none")
+    tensor([0.5000, 2.5000])
+    """
+    return _C.smooth_l1_loss(input, target, reduction_from(size_average, reduce, reduction), beta)
+
+
+def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
+    """d^2 / 2 where d = |x - y| is below delta, delta (d - delta / 2) above. Arguments as for `mse_loss`.
+
+    Huber, "Robust estimation of a location parameter", 1964.
+
+    Raises:
+        ValueError: delta is not positive.
+
+    >>> F.huber_loss(fd.tensor([0.0, 0.0]), fd.tensor([1.0, 3.0]), reduction="none", delta=2.0)
+    tensor([0.5000, 4.0000])
+    """
+    return _weighted(lambda x, y, r: _C.huber_loss(x, y, r, delta), input, target, reduction, weight)
+
+
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+    """-(y log(x) + (1 - y) log(1 - x)) of probabilities; logarithms are not below -100, so that 0 and 1 stay finite.
+
+    Args:
+        input: probabilities.
+        target: of the input's shape, 0 to 1.
+        weight: broadcasts to the input; multiplies each element's loss.
+        reduction: 'none' | 'mean' | 'sum'.
+
+    Raises:
+        ShapeError: target and input differ in shape.
+
+    >>> F.binary_cross_entropy(fd.tensor([0.5]), fd.tensor([1.0]))
+    tensor(0.6931)
+    """
+    return _C.binary_cross_entropy(input, target, weight, reduction_from(size_average, reduce, reduction))
+
+
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
+    """Binary cross-entropy of logits, without overflow: (1 - y) x + (1 + (p - 1) y) log(1 + exp(-x)).
+
+    Args:
+        input: logits.
+        target: of the input's shape, 0 to 1.
+        weight: broadcasts to the input; multiplies each element's loss.
+        reduction: 'none' | 'mean' | 'sum'.
+        pos_weight: p, broadcasts to the input; weighs positive targets.
+
+    Raises:
+        ShapeError: target and input differ in shape.
+
+    >>> F.binary_cross_entropy_with_logits(fd.tensor([0.0]), fd.tensor([1.0]))
+    tensor(0.6931)
+    """
+    reduction = reduction_from(size_average, reduce, reduction)
+    return _C.binary_cross_entropy_with_logits(input, target, weight, reduction, pos_weight)
+
+
+def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
+    """Kullback-Leibler divergence y (log(y) - x), x being log-probabilities.
+
+    Args:
+        input: log-probabilities.
+        target: probabilities, or their logarithms with log_target.
+        reduction: 'none' | 'mean' | 'batchmean' (the sum divided by the first size: the divergence itself) | 'sum'.
+        log_target: whether the target is given as logarithms.
+
+    Raises:
+        ShapeError: shapes that do not broadcast.
+        ValueError: an unknown reduction.
+
+    >>> F.kl_div(fd.tensor([[0.0, 0.0]]), fd.tensor([[1.0, 1.0]]), reduction="batchmean")
+    tensor(0.)
+    """
+    return _C.kl_div(input, target, reduction_from(size_average, reduce, reduction), log_target)
 
 
 # --- distances ---
@@ -726,3 +1109,115 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
 
 
 # --- padding and resampling ---
+
+
+def pad(input, pad, mode="constant", value=None):
+    """Adds elements around the last dimensions, or with negative numbers takes some away.
+
+    Args:
+        input: (*).
+        pad: (left, right) of the last dimension, then of the one before, and so on.
+        mode: "constant", or what is taken from the input: "reflect" (without the edge), "replicate" (the edge),
+            "circular" (the other side).
+        value: of the constant, 0 when left out.
+
+    Raises:
+        ValueError: an odd number of sizes or an unknown mode. ShapeError: too many sizes, or more elements than the mode
+            can take from the input.
+
+    >>> F.pad(fd.tensor([1.0, 2.0, 3.0]), (1, 2)).tolist()
+    [0.0, 1.0, 2.0, 3.0, 0.0, 0.0]
+    >>> F.pad(fd.tensor([[1.0, 2.0, 3.0]]), (2, 1), mode="reflect").tolist()
+    [[3.0, 2.0, 1.0, 2.0, 3.0, 2.0]]
+    """
+    if len(pad) % 2:
+        raise fastdl.ValueError(f"pad: expected an even number of sizes, got {tuple(pad)}")
+    if len(pad) // 2 > input.ndim:
+        raise fastdl.ShapeError(f"pad: {tuple(pad)} has sizes for {len(pad) // 2} dimensions, the input {list(input.shape)} fewer")
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise fastdl.ValueError(f"pad: unknown mode {mode!r}, expected 'constant', 'reflect', 'replicate' or 'circular'")
+    sides = [(input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)]
+    if mode == "constant":
+        return _pad_constant(input, sides, 0.0 if value is None else value)
+    for dim, left, right in sides:
+        size = input.shape[dim]
+        most = {"reflect": size - 1, "circular": size, "replicate": math.inf if size else 0}[mode]
+        if max(left, right) > most or size + left + right < 0:
+            raise fastdl.ShapeError(f"pad: cannot {mode} {left} and {right} elements from dimension {dim} of {list(input.shape)}")
+        if left or right:
+            wanted = range(-left, size + right)
+            if mode == "replicate":
+                index = [min(max(i, 0), size - 1) for i in wanted]
+            elif mode == "circular":
+                index = [i % size for i in wanted]
+            else:
+                index = [abs(i) if i < size else 2 * (size - 1) - i for i in wanted]
+            input = input[(slice(None),) * dim + (fastdl.tensor(index, dtype=fastdl.int64, device=input.device),)]
+    return input
+
+
+def _pad_constant(input, sides, value):
+    shape, inside, outside = list(input.shape), [slice(None)] * input.ndim, [slice(None)] * input.ndim
+    for dim, left, right in sides:
+        size = input.shape[dim]
+        shape[dim] = size + left + right
+        if shape[dim] < 0:
+            raise fastdl.ShapeError(f"pad: {left} and {right} leave dimension {dim} of {list(input.shape)} a negative size")
+        inside[dim] = slice(max(-left, 0), size - max(-right, 0))
+        outside[dim] = slice(max(left, 0), shape[dim] - max(right, 0))
+    y = fastdl.full(shape, value, dtype=input.dtype, device=input.device)
+    y[tuple(outside)] = input[tuple(inside)]
+    return y
+
+
+def pixel_shuffle(input, upscale_factor):
+    """(*, C r^2, H, W) to (*, C, H r, W r): channels become positions.
+
+    Raises:
+        ShapeError: fewer than 3 dimensions, or channels that do not divide by r^2.
+
+    Source: Shi et al., "Real-time single image and video super-resolution", 2016.
+
+    >>> F.pixel_shuffle(fd.zeros(1, 9, 4, 4), 3).shape
+    (1, 1, 12, 12)
+    """
+    r = upscale_factor
+    if input.ndim < 3 or input.shape[-3] % (r * r):
+        raise fastdl.ShapeError(f"pixel_shuffle: {list(input.shape)} needs channels that divide by {r} x {r}")
+    *lead, channels, height, width = input.shape
+    n, c = len(lead), channels // (r * r)
+    y = input.reshape(*lead, c, r, r, height, width).permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    return y.reshape(*lead, c, height * r, width * r)
+
+
+def pixel_unshuffle(input, downscale_factor):
+    """(*, C, H r, W r) to (*, C r^2, H, W): the inverse of :func:`pixel_shuffle`.
+
+    Raises:
+        ShapeError: fewer than 3 dimensions, or a size that does not divide by r.
+
+    >>> F.pixel_unshuffle(fd.zeros(1, 1, 12, 12), 3).shape
+    (1, 9, 4, 4)
+    """
+    r = downscale_factor
+    if input.ndim < 3 or input.shape[-2] % r or input.shape[-1] % r:
+        raise fastdl.ShapeError(f"pixel_unshuffle: height and width of {list(input.shape)} need to divide by {r}")
+    *lead, c, height, width = input.shape
+    n = len(lead)
+    y = input.reshape(*lead, c, height // r, r, width // r, r).permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    return y.reshape(*lead, c * r * r, height // r, width // r)
+
+
+# --- gradients ---
+
+
+def clip_total_norm_(gradients, max_norm, norm_type, error_if_nonfinite):
+    """Scales tensors in place so that their norm, as one vector, is at most ``max_norm``; returns the norm before.
+
+    One pass for the norm and one to scale. ``norm_type`` is 1, 2 or inf. See :func:`fastdl.nn.utils.clip_grad_norm_`.
+
+    >>> g = fd.tensor([3.0, 4.0])
+    >>> F.clip_total_norm_([g], 2.5, 2.0, False).item()
+    5.0
+    """
+    return _C.clip_grad_norm_(gradients, max_norm, norm_type, error_if_nonfinite)

@@ -26,7 +26,7 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     if not tensors:
         return fastdl.tensor(0.0)
     with no_grad():
-        total = F.total_norm(tensors, float(norm_type))
+        total = fastdl.stack([t.norm(norm_type) for t in tensors]).norm(norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise fastdl.Error(
             f"the total norm of order {norm_type} for gradients is non-finite, so it cannot be clipped; "
@@ -74,6 +74,8 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     [0.6, 0.8]
     """
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if norm_type in (1, 2, math.inf):
+        return F.clip_total_norm_(_with_grad(parameters), max_norm, norm_type, error_if_nonfinite)
     total = get_total_norm(_with_grad(parameters), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(parameters, max_norm, total)
     return total

@@ -78,8 +78,8 @@ class Adam(Optimizer):
             beta2,
             group["eps"],
             group["weight_decay"],
-            group["amsgrad"],
             group["decoupled_weight_decay"],
+            group["amsgrad"],
             group["maximize"],
         )
 

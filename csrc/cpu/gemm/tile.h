@@ -16,7 +16,7 @@ template <class T> using vec = typename simd<T>::type;
 // registers (32, 16, 16 of them). k: depth of a block, so that a panel of B stays in L1 or close to it.
 struct Blocking { int rows, vectors; int64_t k; };
 #if FASTDL_VECTOR_BYTES == 64
-constexpr Blocking kBlocking{12, 2, 384};
+constexpr Blocking kBlocking{12, 2, 512};
 #elif FASTDL_VECTOR_BYTES == 32
 constexpr Blocking kBlocking{6, 2, 320};
 #else
@@ -51,6 +51,11 @@ template <class T, int H, int W, bool kUnitRows> void tile(const TileArgs<T>& t)
   const T* a[kGroups];
 #pragma GCC unroll 4
   for (int g = 0; g < kGroups; ++g) a[g] = t.a + 4 * g * row;
+#pragma GCC unroll 16
+  for (int i = 0; i < H; ++i) {  // C arrives while the sums are formed
+    __builtin_prefetch(t.c + i * t.c_row, 1);
+    if (W > 1) __builtin_prefetch(t.c + i * t.c_row + L, 1);
+  }
   for (int64_t p = t.k; p > 0; --p) {
     V bv[W];
 #pragma GCC unroll 4
