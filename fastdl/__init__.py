@@ -16,6 +16,7 @@ from .dtypes import *
 from .products import *
 from .elementwise import *
 from .random import *
+from .rearrange import *
 from .reductions import *
 from .tensor import *
 from .functions import *  # after .tensor: fastdl.tensor is the function

@@ -4,7 +4,7 @@ from . import _C
 from ._C import Tensor
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "argsort", "count_nonzero", "cumsum", "max", "mean", "median", "min",
+    "all", "amax", "amin", "any", "argmax", "argmin", "argsort", "count_nonzero", "cumsum", "logsumexp", "max", "mean", "median", "min",
     "norm", "prod", "sort", "std", "std_mean", "sum", "topk", "var", "var_mean",
 ]  # fmt: skip
 
@@ -139,3 +139,14 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     """
     x = input if dtype is None else input.to(dtype)
     return _C.vector_norm(x, 2.0 if p == "fro" else p, dim, keepdim)
+
+
+@_method
+def logsumexp(input, dim=None, keepdim=False):
+    """log sum exp(x) over `dim` (all dimensions when None), computed as m + log sum exp(x - m) with m the largest."""
+    largest = _C.amax(input.detach(), dim, True)
+    largest = largest.masked_fill(_C.isinf(largest), 0.0)
+    out = _C.sum((input - largest).exp(), dim, True).log() + largest
+    if keepdim:
+        return out
+    return _C.squeeze(out, tuple(range(input.ndim)) if dim is None else dim)

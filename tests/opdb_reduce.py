@@ -88,7 +88,6 @@ op("logsumexp", logsumexp, lambda r: [*along()(r), S(r(3, 65), 1, keepdim=True)]
 op("any", reduction(np.any), over(lambda r, *s: np.rint(r(*s, low=-1, high=0.6))), dtypes=ALL)
 op("all", reduction(np.all), over(lambda r, *s: np.rint(r(*s, low=0, high=2))), dtypes=ALL)
 op("cumsum", lambda x, dim: np.cumsum(wide(x), axis=dim), along(), dtypes=("float32", "float64", "bfloat16", "int64", "int32"), grad=2)
-op("cumprod", lambda x, dim: np.cumprod(wide(x), axis=dim), along(lambda r, *s: r(*s, low=0.8, high=1.2)), dtypes=("float32", "float64", "int64"), grad=1)
 op("sort", lambda x, dim=-1, descending=False: (lambda i: (np.take_along_axis(x, i, dim), i))(np.argsort(-x if descending else x, axis=dim, kind="stable")),
    lambda r: [*along(distinct)(r), S(r.distinct(3, 65), dim=1, descending=True)], dtypes=("float32", "float64", "int64"), grad=1)  # fmt: skip
 op("argsort", lambda x, dim=-1, descending=False: np.argsort(-x if descending else x, axis=dim, kind="stable"),

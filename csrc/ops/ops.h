@@ -218,7 +218,6 @@ Tensor all(const Tensor& t, const Dims& dims, bool keepdim);
 Tensor var(const Tensor& t, const Dims& dims, double correction, bool keepdim);
 Tensor std(const Tensor& t, const Dims& dims, double correction, bool keepdim);
 Tensor vector_norm(const Tensor& t, double order, const Dims& dims, bool keepdim);
-Tensor logsumexp(const Tensor& t, const Dims& dims, bool keepdim);
 Tensor count_nonzero(const Tensor& t, const Dims& dims);
 
 // --- scan.cpp ---

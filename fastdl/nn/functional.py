@@ -906,6 +906,40 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False):
 # --- embedding ---
 
 
+def embedding(
+    input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
+):
+    """The rows of `weight` at the places `input`.
+
+    Args:
+        input: integers (*), each in [0, rows).
+        weight: (rows, size).
+        padding_idx: a row that gets no gradient; negative counts from the end.
+        max_norm: rows that are looked up and longer than this (in the norm_type-norm) are scaled down to it, in place.
+        scale_grad_by_freq, sparse: not supported, must be False.
+
+    Returns:
+        (*, size). The gradient of a row is the sum over its uses, in their order.
+
+    Raises:
+        IndexError: a place out of range.
+        ValueError: an option that is not supported.
+
+    >>> F.embedding(fd.tensor([2, 0]), fd.tensor([[0.0], [1.0], [2.0]]))
+    tensor([[2.],
+            [0.]])
+    """
+    if scale_grad_by_freq or sparse:
+        raise _C.ValueError("embedding: scale_grad_by_freq and sparse gradients are not supported")
+    if max_norm is not None:
+        with fastdl.no_grad():
+            used = input.reshape(-1)
+            rows = _C.embedding(weight, used, None)
+            length = rows.norm(norm_type, 1, True)
+            weight.index_put_((used,), fastdl.where(length > max_norm, rows * (max_norm / (length + 1e-7)), rows))
+    return _C.embedding(weight, input, padding_idx)
+
+
 def one_hot(tensor, num_classes=-1):
     """1 at each class's place in a new last dimension, else 0; int64.
 
