@@ -7,6 +7,7 @@
 
 #include "cpu/conv/pack.h"
 #include "cpu/kernels/level.h"
+#include "cpu/simd/strided.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
@@ -38,9 +39,9 @@ struct Strips {
 template <class T, class S>
 void pack_strips(const View& x, int64_t image, int64_t channel, int64_t row0, int64_t column0, const Strips& s, T* out) {
   using V = typename simd_of<T>::type;
+  constexpr int L = lanes<V>;
   const S* const plane = x.as<S>() + image * x.strides[0] + channel * x.strides[1];
   const int64_t height = x.shape[2], width = x.shape[3], sw = x.strides[3];
-  T* line = nullptr;
   for (int64_t pr = 0; pr < s.row_stride; ++pr)
     for (int64_t i = 0; i < s.rows; ++i) {
       const int64_t row = row0 + i * s.row_stride + pr;
@@ -54,17 +55,15 @@ void pack_strips(const View& x, int64_t image, int64_t channel, int64_t row0, in
         const int64_t end = inside && width > first ? clamped(ceil_div(width - first, s.column_stride), begin, s.length) : begin;
         T* p = fill_zero(to, begin);
         const S* at = from + (first + begin * s.column_stride) * sw;
-        if (s.column_stride == 1 && sw == 1) {
-          p = copy_run(p, at, end - begin);
-        } else {
-          for (int64_t c = begin; c < end; ++c, at += s.column_stride * sw) *p++ = to_compute(*at);
-        }
-        for (line = to + s.length; p < line;) *p++ = 0;
+        for (int64_t c = begin; c < end; c += L, at += L * s.column_stride * sw)
+          store<V>(to + c, load_strided<V>(at, s.column_stride * sw, end - c < L ? end - c : L));
+        p += end - begin;
+        fill_zero(p, to + s.length - p);
       }
     }
   // What tiles read past the last pixel.
   for (int64_t p = 0; p < s.row_stride * s.column_stride; ++p)
-    for (int64_t i = s.rows * s.length; i < s.size; i += lanes<V>) store<V>(out + p * s.size + i, V{});
+    for (int64_t i = s.rows * s.length; i < s.size; i += L) store<V>(out + p * s.size + i, V{});
 }
 
 // sums[o][p] (+)= sum over k of weights[k][o] * source[steps[k] + p], for kVectors vectors of pixels from p = 0.
