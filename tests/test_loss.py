@@ -6,6 +6,7 @@ from reference import (
     assert_same_bits_on_threads,
     check_dtypes,
     check_gradients,
+    gradients,
     level,  # noqa: F401
     plain_dtype,
     rounded,
@@ -103,6 +104,16 @@ def test_cross_entropy_gradients(shape, soft, reduction):
 def test_gradient_of_class_probabilities():
     rng = np.random.default_rng(2)
     check_gradients(lambda x, p: F.cross_entropy(x, p, label_smoothing=0.1), [rng.standard_normal((3, 4)), rng.random((3, 4))])
+
+
+def test_a_large_common_offset_costs_no_accuracy():
+    rng = np.random.default_rng(10)
+    for shape, labels in (((4, 9), [0, 8, 3, 3]), ((1, 9, 4), [[0, 8, 3, 3]])):
+        x = np.round(rng.standard_normal(shape) * 64) / 64  # exact in float32 with the offset
+        y, (gx,) = gradients(lambda t, y=labels: F.cross_entropy(t, fd.tensor(y)), [x + 4096], "float32")
+        exact, (exact_gx,) = gradients(lambda t, y=labels: F.cross_entropy(t, fd.tensor(y)), [x], "float64")
+        np.testing.assert_allclose(wide(y), wide(exact), rtol=1e-6)
+        np.testing.assert_allclose(wide(gx), wide(exact_gx), rtol=1e-5, atol=1e-7)
 
 
 def test_nll_loss_is_cross_entropy_of_log_softmax():

@@ -10,7 +10,7 @@ enum class Reduction : uint8_t { none, mean, sum };
 
 // Logits (outer, classes, inner), contiguous; a "position" is a pair (outer, inner). With w the class weights, e the
 // smoothing and q[c] = w[c] ((1 - e) target[c] + e / classes), the target being one-hot for class indices:
-//   loss = sum over c of q[c] (log_sum_exp - x[c])
+//   loss = -sum over c of q[c] log p[c],   log p[c] = (x[c] - maximum) - log_sum
 // The mean divides by the sum of w[label] over positions that are not ignored, or, with probabilities, by `outer * inner`.
 struct CrossEntropyArgs {
   const void* input;
@@ -18,7 +18,8 @@ struct CrossEntropyArgs {
   const void* probabilities;  // like input
   const void* weight;         // [classes] in the type computed in, or null
   void* output;               // in the input's dtype: [positions], or one element
-  void* log_sum_exp;          // [positions], in the type computed in
+  void* maximum;              // [positions], in the type computed in: of a position's logits
+  void* log_sum;              // the same: log of the sum of exp(logit - maximum)
   void* losses;               // [positions], in the type computed in
   double* divisor;            // one element: what the reduction divided by
   int64_t outer, classes, inner;
@@ -26,7 +27,7 @@ struct CrossEntropyArgs {
   double smoothing;
   DType dtype;
   Reduction reduction;
-  bool normalized;            // the input holds log-probabilities: log_sum_exp is 0 (nll_loss)
+  bool normalized;            // the input holds log-probabilities: maximum and log_sum are 0 (nll_loss)
 };
 
 struct CrossEntropyBackwardArgs {

@@ -27,7 +27,7 @@ void check_labels(const char* name, const Tensor& labels, int64_t classes, int64
 
 // A call's tensors, contiguous and without history, and its numbers: what forward and backward have in common.
 struct Call {
-  Tensor input, labels, probabilities, weight, log_sum_exp, divisor;
+  Tensor input, labels, probabilities, weight, maximum, log_sum, divisor;
   Shape positions;
   int64_t outer = 1, classes = 1, inner = 1, ignore_index = 0;
   double smoothing = 0;
@@ -40,7 +40,8 @@ struct Call {
     a.labels = labels.defined() ? labels.data<int64_t>() : nullptr;
     a.probabilities = probabilities.defined() ? probabilities.data() : nullptr;
     a.weight = weight.defined() ? weight.data() : nullptr;
-    a.log_sum_exp = log_sum_exp.data();
+    a.maximum = maximum.data();
+    a.log_sum = log_sum.data();
     a.divisor = divisor.data<double>();
     a.outer = outer, a.classes = classes, a.inner = inner;
     a.ignore_index = ignore_index;
@@ -124,7 +125,8 @@ Tensor loss(const char* name, const Tensor& x, const Tensor& target, const std::
     if (soft) call.probabilities = contiguous(to_dtype(target, x.dtype()));
     else call.labels = contiguous(to_dtype(target, DType::i64));
     if (weight) call.weight = contiguous(to_dtype(*weight, compute));
-    call.log_sum_exp = empty(positions, compute, x.device());
+    call.maximum = empty(positions, compute, x.device());
+    call.log_sum = empty(positions, compute, x.device());
     const Tensor losses = empty(positions, compute, x.device());
     call.divisor = empty({}, DType::f64, x.device());
     if (call.labels.defined()) check_labels(name, call.labels, call.classes, ignore_index);

@@ -1,5 +1,5 @@
-// Cross-entropy fused over the classes: log-sum-exp and loss while a row of logits is in the cache; the backward is one
-// pass from the saved log-sum-exp. As in softmax.cpp, inner == 1 runs along rows and inner > 1 has inner in the lanes.
+// Cross-entropy fused over the classes: normalizer and loss while a row of logits is in the cache; the backward is one
+// pass from the saved normalizer. As in softmax.cpp, inner == 1 runs along rows and inner > 1 has inner in the lanes.
 // Bytes: forward reads the logits once, backward reads and writes them once. The total is added up in order of position.
 #include "cpu/kernels/level.h"
 #include "cpu/simd/math.h"
@@ -7,6 +7,11 @@
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
+
+template <class T> struct Normalizer {  // of a position, or of a vector of them
+  T maximum, log_sum;
+  template <class X> FASTDL_INLINE auto log_probability(X x) const { return (x - maximum) - log_sum; }
+};
 
 template <class S> struct CrossEntropy {
   using V = compute_vector<S>;
@@ -27,8 +32,8 @@ template <class S> struct CrossEntropy {
 
   // --- rows ---
 
-  T row_log_sum_exp(const S* x) const {
-    if (a.normalized) return 0;
+  Normalizer<T> row_normalizer(const S* x) const {
+    if (a.normalized) return {0, 0};
     V maximum = broadcast<V>(-kInf);
     each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
       maximum = max<V>(maximum, fill_past<V>(load_part<V>(x + c, count), count, -kInf));
@@ -38,43 +43,40 @@ template <class S> struct CrossEntropy {
     each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
       total += exp(fill_past<V>(load_part<V>(x + c, count), count, -kInf) - m);
     });
-    return m + log(broadcast<V>(sum(total)))[0];
+    return {m, log(broadcast<V>(sum(total)))[0]};
   }
 
   void row(int64_t position) const {
     const S* x = logits() + position * a.classes;
-    const T lse = row_log_sum_exp(x);
+    const Normalizer<T> norm = row_normalizer(x);
+    static_cast<T*>(a.maximum)[position] = norm.maximum;
+    static_cast<T*>(a.log_sum)[position] = norm.log_sum;
     V total = zero<V>();
-    T loss = 0;
+    T on_label = 0;
     if (a.labels) {
       if (ignored(position)) {
-        finish(position, lse, 0);
+        static_cast<T*>(a.losses)[position] = 0;
         return;
       }
       const int64_t label = a.labels[position];
-      loss = on * weight_of(label) * (lse - to_compute(x[label]));
+      on_label = on * weight_of(label) * norm.log_probability(to_compute(x[label]));
       if (a.smoothing > 0)
         each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
-          total += fill_past<V>(off * weights(c, count) * (lse - load_part<V>(x + c, count)), count, 0);
+          total += fill_past<V>(off * weights(c, count) * norm.log_probability(load_part<V>(x + c, count)), count, 0);
         });
     } else {
       const S* p = probabilities() + position * a.classes;
       each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
         const V q = weights(c, count) * (on * load_part<V>(p + c, count) + off);
-        total += fill_past<V>(q * (lse - load_part<V>(x + c, count)), count, 0);
+        total += fill_past<V>(q * norm.log_probability(load_part<V>(x + c, count)), count, 0);
       });
     }
-    finish(position, lse, loss + sum(total));
-  }
-
-  void finish(int64_t position, T lse, T loss) const {
-    static_cast<T*>(a.log_sum_exp)[position] = lse;
-    static_cast<T*>(a.losses)[position] = loss;
+    static_cast<T*>(a.losses)[position] = -(on_label + sum(total));
   }
 
   void backward_row(int64_t position, T scale, S* gx) const {
     const S* x = logits() + position * a.classes;
-    const T lse = static_cast<const T*>(a.log_sum_exp)[position];
+    const Normalizer<T> norm{static_cast<const T*>(a.maximum)[position], static_cast<const T*>(a.log_sum)[position]};
     const S* p = a.labels ? nullptr : probabilities() + position * a.classes;
     const int64_t label = a.labels ? a.labels[position] : -1;
     V total = zero<V>();
@@ -84,13 +86,13 @@ template <class S> struct CrossEntropy {
       });
     const T on_label = p ? T(0) : on * weight_of(label), q_total = a.normalized ? T(0) : sum(total) + on_label;
     each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
-      V g = a.normalized ? zero<V>() : exp(load_part<V>(x + c, count) - lse) * q_total;
+      V g = a.normalized ? zero<V>() : exp(norm.log_probability(load_part<V>(x + c, count))) * q_total;
       if (p || a.smoothing > 0) g -= weights(c, count) * (p ? on * load_part<V>(p + c, count) + off : broadcast<V>(off));
       store_part<V>(gx + position * a.classes + c, g * scale, count);
     });
     if (p) return;
     // The label's element again, now with its own term.
-    T g = a.normalized ? T(0) : exp(broadcast<V>(to_compute(x[label]) - lse))[0] * q_total;
+    const T g = a.normalized ? T(0) : exp(broadcast<V>(norm.log_probability(to_compute(x[label]))))[0] * q_total;
     from_compute(gx + position * a.classes + label, (g - on_label - off * weight_of(label)) * scale);
   }
 
@@ -98,38 +100,48 @@ template <class S> struct CrossEntropy {
 
   void columns(int64_t o, int64_t i, int64_t count) const {
     const S* x = logits() + o * a.classes * a.inner + i;
-    V lse = zero<V>();
+    Normalizer<V> norm{};
     if (!a.normalized) {
-      V maximum = broadcast<V>(-kInf);
-      for (int64_t c = 0; c < a.classes; ++c) maximum = max<V>(maximum, load_part<V>(x + c * a.inner, count));
+      norm.maximum = broadcast<V>(-kInf);
+      for (int64_t c = 0; c < a.classes; ++c) norm.maximum = max<V>(norm.maximum, load_part<V>(x + c * a.inner, count));
       V total = zero<V>();
-      for (int64_t c = 0; c < a.classes; ++c) total += exp(load_part<V>(x + c * a.inner, count) - maximum);
-      lse = maximum + log(total);
+      for (int64_t c = 0; c < a.classes; ++c) total += exp(load_part<V>(x + c * a.inner, count) - norm.maximum);
+      norm.log_sum = log(total);
     }
-    V loss = zero<V>();
+    V total = zero<V>();
     if (a.labels) {
       if (a.smoothing > 0)
-        for (int64_t c = 0; c < a.classes; ++c) loss += off * weight_of(c) * (lse - load_part<V>(x + c * a.inner, count));
+        for (int64_t c = 0; c < a.classes; ++c)
+          total += off * weight_of(c) * norm.log_probability(load_part<V>(x + c * a.inner, count));
+      V at_label = zero<V>(), on_label = zero<V>();
       for (int64_t j = 0; j < count; ++j) {
         const int64_t label = a.labels[o * a.inner + i + j];
-        loss[j] = label == a.ignore_index
-                      ? T(0)
-                      : loss[j] + on * weight_of(label) * (lse[j] - to_compute(x[label * a.inner + j]));
+        if (label == a.ignore_index) continue;
+        at_label[j] = to_compute(x[label * a.inner + j]);
+        on_label[j] = on * weight_of(label);
       }
+      total += on_label * norm.log_probability(at_label);
+      for (int64_t j = 0; j < count; ++j)
+        if (ignored(o * a.inner + i + j)) total[j] = 0;
     } else {
       const S* p = probabilities() + o * a.classes * a.inner + i;
       for (int64_t c = 0; c < a.classes; ++c)
-        loss += weight_of(c) * (on * load_part<V>(p + c * a.inner, count) + off) * (lse - load_part<V>(x + c * a.inner, count));
+        total += weight_of(c) * (on * load_part<V>(p + c * a.inner, count) + off) *
+                 norm.log_probability(load_part<V>(x + c * a.inner, count));
     }
-    store_part<V>(static_cast<T*>(a.log_sum_exp) + o * a.inner + i, lse, count);
-    store_part<V>(static_cast<T*>(a.losses) + o * a.inner + i, loss, count);
+    const int64_t position = o * a.inner + i;
+    store_part<V>(static_cast<T*>(a.maximum) + position, norm.maximum, count);
+    store_part<V>(static_cast<T*>(a.log_sum) + position, norm.log_sum, count);
+    store_part<V>(static_cast<T*>(a.losses) + position, -total, count);
   }
 
   void backward_columns(int64_t o, int64_t i, int64_t count, V scale, S* grad_input) const {
     const int64_t at = o * a.classes * a.inner + i;
     const S *x = logits() + at, *p = a.labels ? nullptr : probabilities() + at;
     S* gx = grad_input + at;
-    const V lse = load_part<V>(static_cast<const T*>(a.log_sum_exp) + o * a.inner + i, count);
+    const int64_t position = o * a.inner + i;
+    const Normalizer<V> norm{load_part<V>(static_cast<const T*>(a.maximum) + position, count),
+                             load_part<V>(static_cast<const T*>(a.log_sum) + position, count)};
     V q_total = zero<V>();
     if (p || a.smoothing > 0)
       for (int64_t c = 0; c < a.classes; ++c)
@@ -140,7 +152,7 @@ template <class S> struct CrossEntropy {
         if (label != a.ignore_index) q_total[j] += on * weight_of(label);
       }
     for (int64_t c = 0; c < a.classes; ++c) {
-      V g = a.normalized ? zero<V>() : exp(load_part<V>(x + c * a.inner, count) - lse) * q_total;
+      V g = a.normalized ? zero<V>() : exp(norm.log_probability(load_part<V>(x + c * a.inner, count))) * q_total;
       if (p || a.smoothing > 0)
         g -= weight_of(c) * (p ? on * load_part<V>(p + c * a.inner, count) + off : broadcast<V>(off));
       if (!p)
@@ -153,6 +165,17 @@ template <class S> struct CrossEntropy {
 };
 
 template <class V> FASTDL_INLINE int64_t column_blocks(int64_t inner) { return (inner + lanes<V> - 1) / lanes<V>; }
+
+// f(begin) + ... + f(end - 1), halving, so that rounding grows with the logarithm of the count.
+template <class F> double pairwise_sum(int64_t begin, int64_t end, const F& f) {
+  if (end - begin > 16) {
+    const int64_t middle = begin + (end - begin) / 2;
+    return pairwise_sum(begin, middle, f) + pairwise_sum(middle, end, f);
+  }
+  double total = 0;
+  for (int64_t i = begin; i < end; ++i) total += f(i);
+  return total;
+}
 
 }  // namespace
 
@@ -182,11 +205,10 @@ void cross_entropy_forward(const Context&, const CrossEntropyArgs& a) {
       for (int64_t i = 0; i < positions; ++i) from_compute(out + i, losses[i]);
       return;
     }
-    double total = 0, total_weight = 0;
-    for (int64_t i = 0; i < positions; ++i) {
-      total += losses[i];
-      if (a.labels && !ce.ignored(i)) total_weight += ce.weight_of(a.labels[i]);
-    }
+    const double total = pairwise_sum(0, positions, [&](int64_t i) { return losses[i]; });
+    const double total_weight = !a.labels ? 0 : pairwise_sum(0, positions, [&](int64_t i) {
+      return ce.ignored(i) ? T(0) : ce.weight_of(a.labels[i]);
+    });
     *a.divisor = a.reduction == Reduction::sum ? 1 : a.labels ? total_weight : static_cast<double>(positions);
     from_compute(out, static_cast<T>(total / *a.divisor));
   });

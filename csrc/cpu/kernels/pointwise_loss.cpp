@@ -8,6 +8,8 @@
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
+constexpr int64_t kRun = 512;
+
 template <class V> FASTDL_INLINE V sign(V d) {
   using T = lane_t<V>;
   return select<V>(d > T(0), broadcast<V>(1), select<V>(d < T(0), broadcast<V>(-1), d));
@@ -81,16 +83,20 @@ void pointwise_loss_forward(const Context&, const PointwiseLossArgs& a) {
     parallel_for(a.n, kLossPart, [&](int64_t begin, int64_t end) {
       visit_loss(a.kind, [&](PointwiseLoss kind) __attribute__((always_inline)) {
         const Loss<V> loss{kind, static_cast<T>(a.beta)};
-        V total = zero<V>();
-        each_vector<V>(end - begin, [&](int64_t at, int64_t count) {
-          const int64_t i = begin + at;
-          const V x = load_part<V>(static_cast<const S*>(a.input) + i, count);
-          const V y = load_part<V>(static_cast<const S*>(a.target) + i, count);
-          const V v = loss.value(x, y, load_or_one<V, S>(a.positive_weight, i, count)) * load_or_one<V, S>(a.weight, i, count);
-          if (a.reduce) total += fill_past<V>(v, count, 0);
-          else store_part<V>(out + i, v, count);
-        });
-        if (a.reduce) a.parts[begin / kLossPart] = sum(total);
+        double total = 0;
+        for (int64_t run = begin; run < end; run += kRun) {  // short sums, so that rounding does not build up
+          V run_total = zero<V>();
+          each_vector<V>(end - run < kRun ? end - run : kRun, [&](int64_t at, int64_t count) {
+            const int64_t i = run + at;
+            const V x = load_part<V>(static_cast<const S*>(a.input) + i, count);
+            const V y = load_part<V>(static_cast<const S*>(a.target) + i, count);
+            const V v = loss.value(x, y, load_or_one<V, S>(a.positive_weight, i, count)) * load_or_one<V, S>(a.weight, i, count);
+            if (a.reduce) run_total += fill_past<V>(v, count, 0);
+            else store_part<V>(out + i, v, count);
+          });
+          total += sum(run_total);
+        }
+        if (a.reduce) a.parts[begin / kLossPart] = total;
       });
     });
     if (!a.reduce) return;
