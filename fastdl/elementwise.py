@@ -8,6 +8,7 @@ floating point) is higher. Functions with fractional values turn integers into t
 """
 
 from . import _C
+from ._C import Tensor
 
 __all__ = [
     "abs", "absolute", "acos", "add", "addcdiv", "addcmul", "allclose", "arccos", "arcsin", "arctan", "asin",
@@ -453,3 +454,26 @@ greater_equal = ge
 less = lt
 less_equal = le
 not_equal = ne
+
+
+# --- methods that are written here ---
+
+
+def _where_method(self, condition, other):
+    """This tensor where the condition (bool) holds, else `other`."""
+    return _C.where(condition, self, other)
+
+
+def _type_as(self, other):
+    """The tensor as `other`'s dtype."""
+    return self.to(other.dtype)
+
+
+for _name in (
+    "absolute", "allclose", "clip", "div", "divide", "greater", "greater_equal", "isclose", "less", "less_equal",
+    "multiply", "negative", "not_equal", "round", "subtract", "true_divide",
+):  # fmt: skip
+    setattr(Tensor, _name, globals()[_name])
+Tensor.where = _where_method
+Tensor.type_as = _type_as
+Tensor.__pos__ = lambda self: self

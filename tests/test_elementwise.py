@@ -385,6 +385,18 @@ def test_bad_input():
         fd.add(x, "1")
 
 
+def test_methods():
+    x = fd.tensor([1.5, -2.5, 4.0])
+    assert x.where(x > 0, 0).tolist() == [1.5, 0, 4]
+    assert x.div(2, rounding_mode="floor").tolist() == [0, -2, 2]
+    assert fd.div(x, 2, rounding_mode="trunc").tolist() == [0, -1, 2]
+    assert fd.tensor([1.26]).round(decimals=1).item() == pytest.approx(1.3)
+    assert x.allclose(x + 1e-7) and not x.allclose(x + 1)
+    assert x.isclose(fd.tensor([1.5, math.nan, math.inf])).tolist() == [True, False, False]
+    assert (+x).tolist() == x.tolist() and x.type_as(fd.ones(1, dtype=fd.int64)).dtype is fd.int64
+    assert x.clip(0, 2).tolist() == [1.5, 0, 2]
+
+
 def test_arange():
     for arguments in ((5,), (2, 9), (2, 9, 3), (9, 2, -2), (0.0, 1.0, 0.25), (1, 2.5, 0.5), (3, 3)):
         np.testing.assert_array_equal(fd.arange(*arguments).numpy(), np.arange(*arguments))

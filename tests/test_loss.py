@@ -44,7 +44,9 @@ def cross_entropy(x, target, weight, reduction, smoothing, ignore_index=-100):
 
 def case(name, rng):
     """Logits' shape and a target of class indices or probabilities."""
-    shape = {"rows": (65, 10), "one class": (3, 1), "long rows": (3, 1000), "columns": (2, 7, 5, 17)}[name.split(",")[0]]
+    shape = {"rows": (65, 10), "one class": (3, 1), "long rows": (3, 1000), "columns": (2, 7, 5, 17)}[
+        name.split(",")[0]
+    ]
     if name.endswith("soft"):
         target = rng.random(shape)
         return shape, target / target.sum(1, keepdims=True)
@@ -103,7 +105,19 @@ def test_cross_entropy_gradients(shape, soft, reduction):
 
 def test_gradient_of_class_probabilities():
     rng = np.random.default_rng(2)
-    check_gradients(lambda x, p: F.cross_entropy(x, p, label_smoothing=0.1), [rng.standard_normal((3, 4)), rng.random((3, 4))])
+    check_gradients(
+        lambda x, p: F.cross_entropy(x, p, label_smoothing=0.1), [rng.standard_normal((3, 4)), rng.random((3, 4))]
+    )
+
+
+def test_a_large_common_offset_costs_no_accuracy():
+    rng = np.random.default_rng(10)
+    for shape, labels in (((4, 9), [0, 8, 3, 3]), ((1, 9, 4), [[0, 8, 3, 3]])):
+        x = np.round(rng.standard_normal(shape) * 64) / 64  # exact in float32 with the offset
+        y, (gx,) = gradients(lambda t, y=labels: F.cross_entropy(t, fd.tensor(y)), [x + 4096], "float32")
+        exact, (exact_gx,) = gradients(lambda t, y=labels: F.cross_entropy(t, fd.tensor(y)), [x], "float64")
+        np.testing.assert_allclose(wide(y), wide(exact), rtol=1e-6)
+        np.testing.assert_allclose(wide(gx), wide(exact_gx), rtol=1e-5, atol=1e-7)
 
 
 def test_a_large_common_offset_costs_no_accuracy():
@@ -209,7 +223,13 @@ def test_pointwise_values(name, dtype):
         exact, plain = reference(x64, y64), reference(x64.astype(plain_dtype(dtype)), y64.astype(plain_dtype(dtype)))
         for reduction in REDUCTIONS:
             reduce = {"none": lambda a: a, "mean": np.mean, "sum": np.sum}[reduction]
-            assert_accurate(ours(x, y, reduction=reduction), reduce(exact), dtype, reduce(plain), max(1, np.abs(reduce(np.abs(exact))).max()))
+            assert_accurate(
+                ours(x, y, reduction=reduction),
+                reduce(exact),
+                dtype,
+                reduce(plain),
+                max(1, np.abs(reduce(np.abs(exact))).max()),
+            )
 
 
 @pytest.mark.usefixtures("level")
@@ -231,7 +251,12 @@ def test_weights():
     np.testing.assert_allclose(
         F.binary_cross_entropy_with_logits(t[0], t[1], t[2], pos_weight=t[3], reduction="none").numpy(), exact
     )
-    check_gradients(lambda a: F.binary_cross_entropy_with_logits(a, t[1].to(a.dtype), t[2].to(a.dtype), pos_weight=t[3].to(a.dtype)), [x])
+    check_gradients(
+        lambda a: F.binary_cross_entropy_with_logits(
+            a, t[1].to(a.dtype), t[2].to(a.dtype), pos_weight=t[3].to(a.dtype)
+        ),
+        [x],
+    )
     np.testing.assert_allclose(F.mse_loss(t[0], t[1], weight=t[2]).item(), (w * (x - y) ** 2).sum() / (4 * w.sum()))
 
 

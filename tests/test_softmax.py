@@ -16,7 +16,16 @@ from reference import (
 import fastdl as fd
 import fastdl.nn.functional as F
 
-SHAPES = [((), 0), ((1,), 0), ((7,), -1), ((3, 65), 1), ((65, 3), 0), ((2, 129, 5), 1), ((2, 3, 4, 17), 2), ((4, 1000), -1)]
+SHAPES = [
+    ((), 0),
+    ((1,), 0),
+    ((7,), -1),
+    ((3, 65), 1),
+    ((65, 3), 0),
+    ((2, 129, 5), 1),
+    ((2, 3, 4, 17), 2),
+    ((4, 1000), -1),
+]
 
 
 def softmax_reference(x, dim, log):

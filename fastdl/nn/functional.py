@@ -327,7 +327,7 @@ def softmax(input, dim=None, _stacklevel=3, dtype=None):
     A row that holds NaN, +inf or only -inf gives NaN.
 
     >>> F.softmax(fd.tensor([0.0, 0.0]), dim=0)
-    tensor([0.5000, 0.5000])
+    tensor([0.5, 0.5])
     """
     return _C.softmax(input if dtype is None else input.to(dtype), _softmax_dim("softmax", dim))
 
@@ -347,7 +347,7 @@ def softmin(input, dim=None, _stacklevel=3, dtype=None):
     """softmax(-x) along a dimension. Arguments and errors as for `softmax`.
 
     >>> F.softmin(fd.tensor([1.0, 1.0]), dim=0)
-    tensor([0.5000, 0.5000])
+    tensor([0.5, 0.5])
     """
     return softmax(-input, dim, dtype=dtype)
 
@@ -1233,7 +1233,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     Arguments and errors as for `cross_entropy`, with log-probabilities as input and class indices as target.
 
     >>> F.nll_loss(fd.tensor([[-0.5, -1.0]]), fd.tensor([0]))
-    tensor(0.5000)
+    tensor(0.5)
     """
     return _C.nll_loss(input, target, weight, ignore_index, reduction_from(size_average, reduce, reduction))
 
@@ -1285,7 +1285,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
         ValueError: a negative beta.
 
     >>> F.smooth_l1_loss(fd.tensor([0.0, 0.0]), fd.tensor([1.0, 3.0]), reduction="none")
-    tensor([0.5000, 2.5000])
+    tensor([0.5, 2.5])
     """
     return _C.smooth_l1_loss(input, target, reduction_from(size_average, reduce, reduction), beta)
 
@@ -1299,7 +1299,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
         ValueError: delta is not positive.
 
     >>> F.huber_loss(fd.tensor([0.0, 0.0]), fd.tensor([1.0, 3.0]), reduction="none", delta=2.0)
-    tensor([0.5000, 4.0000])
+    tensor([0.5, 4. ])
     """
     return _weighted(lambda x, y, r: _C.huber_loss(x, y, r, delta), input, target, reduction, weight)
 

@@ -60,17 +60,27 @@ struct ConvBlock {
   FASTDL_INLINE int64_t pixels() const { return images * rows * columns; }
 };
 
-// The number of the images' boxes in each direction. About kBlockPixels pixels in each, whole rows where they fit, whole
-// images where those are small; the sizes differ by one at most.
+// One pass over the weight: the forward pass, or a phase of the gradient of the input, with the weight seen from the
+// channels that are written.
+struct ConvPass {
+  const View& source;
+  const View& dest;
+  const ConvArgs& args;
+  ConvAxis h, w;
+  int64_t read, written;                // channels per group
+  int64_t read_stride, written_stride;  // of the weight
+};
+
+// The number of the images' boxes in each direction. At most `pixels` pixels in each (or one), whole rows where they fit,
+// whole images where those are small; the sizes differ by one at most.
 struct ConvBlocks {
-  static constexpr int64_t kBlockPixels = 512;
   int64_t images, rows, columns;           // to cut
   int64_t image_parts, row_parts, column_parts;
 
-  FASTDL_INLINE ConvBlocks(int64_t images_, int64_t rows_, int64_t columns_) : images(images_), rows(rows_), columns(columns_) {
-    column_parts = parts(columns, kBlockPixels);
-    row_parts = parts(rows, kBlockPixels / largest(columns, column_parts));
-    image_parts = parts(images, kBlockPixels / (largest(columns, column_parts) * largest(rows, row_parts)));
+  FASTDL_INLINE ConvBlocks(int64_t images_, int64_t rows_, int64_t columns_, int64_t pixels) : images(images_), rows(rows_), columns(columns_) {
+    column_parts = parts(columns, pixels);
+    row_parts = parts(rows, pixels / largest(columns, column_parts));
+    image_parts = parts(images, pixels / (largest(columns, column_parts) * largest(rows, row_parts)));
   }
   FASTDL_INLINE int64_t count() const { return image_parts * row_parts * column_parts; }
   FASTDL_INLINE int64_t max_pixels() const {

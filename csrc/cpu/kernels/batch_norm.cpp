@@ -5,7 +5,7 @@
 // (Ioffe and Szegedy 2015; Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
 //  variances", 1979.)
 #include "cpu/kernels/level.h"
-#include "cpu/simd/convert.h"
+#include "cpu/simd/strided.h"
 #include "kernels/batch_norm.h"
 
 namespace FASTDL_CPU_NAMESPACE {
@@ -15,13 +15,6 @@ constexpr int64_t kPiece = 4096;  // numbers of a plane
 constexpr int64_t kPieceRows = 64;
 
 FASTDL_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
-template <class V, class S> FASTDL_INLINE V load_up_to(const S* p, int64_t n) {
-  return n >= lanes<V> ? load_as<V>(p) : load_as_n<V>(p, n);
-}
-template <class V, class S> FASTDL_INLINE void store_up_to(S* p, V v, int64_t n) {
-  if (n >= lanes<V>) store_as<V>(p, v);
-  else store_as_n<V>(p, v, n);
-}
 
 FASTDL_INLINE double element(const View& v, int64_t i, double otherwise) {
   if (!v.data) return otherwise;

@@ -1,4 +1,5 @@
-// Direct convolution, forward and gradient of the input. A task is a block of about 512 pixels and up to 128 channels to
+// Direct convolution, forward and gradient of the input, vectorised over the channels that are written (few of them:
+// conv_by_pixels.cpp). A task is a block of about 512 pixels and up to 128 channels to
 // write. Channels are read in blocks of about 512 (channel, tap) steps: the source under the pixels is copied to scratch
 // with its padding (never im2col), then tiles of pixels x channels accumulate over the steps, with weights packed as a row
 // of channels a step. The gradient of the input is the same pass over the gradient of the output, with the weights'
@@ -6,6 +7,7 @@
 // (channels / 128) times and the packed weights once a block, from L2.
 // (Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD architectures", 2018;
 //  Dukhan, "The indirect convolution algorithm", 2019.)
+#include "cpu/conv/by_pixels.h"
 #include "cpu/conv/pack.h"
 #include "cpu/kernels/level.h"
 
@@ -13,6 +15,7 @@ namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
 constexpr int kSourceScratch = 3, kSumsScratch = 4, kOffsetScratch = 5;
+constexpr int64_t kPixelsPerBlock = 512;
 constexpr int64_t kStepsPerBlock = 512;
 constexpr int64_t kSourceBytes = 384 << 10;   // of a packed block: it stays in L2 beside the panels
 constexpr int64_t kChannelsPerTask = 128;
@@ -22,16 +25,6 @@ constexpr int64_t kTaskFlops = 2'000'000;
 FASTDL_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 FASTDL_INLINE int64_t clamped(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
 
-// One pass: what is read and written, with the weight seen from the written channels.
-struct Pass {
-  const View& source;
-  const View& dest;
-  const ConvArgs& args;
-  ConvAxis h, w;
-  int64_t read, written;               // channels per group
-  int64_t read_stride, written_stride; // of the weight
-};
-
 struct Channels {  // of the source, in blocks
   int64_t total, count;
   FASTDL_INLINE int64_t begin(int64_t i) const { return i * total / count; }
@@ -39,7 +32,7 @@ struct Channels {  // of the source, in blocks
 
 // panels[group][block][tile][step][vectors of the tile]
 template <class T, class S>
-void pack_weight(const Pass& pass, const Channels& blocks, T* panels) {
+void pack_weight(const ConvPass& pass, const Channels& blocks, T* panels) {
   using V = typename simd_of<T>::type;
   constexpr int L = lanes<V>;
   const View& weight = pass.args.weight;
@@ -87,13 +80,14 @@ void pack_weight(const Pass& pass, const Channels& blocks, T* panels) {
   });
 }
 
-template <class T, class S> void run_pass(const Pass& pass, T* panels) {
+template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
   using V = typename simd_of<T>::type;
   constexpr int L = lanes<V>;
+  if (pass.written <= L / 2) return conv_by_pixels(pass);
   const ConvGeometry& geometry = pass.args.geometry;
   const ConvAxis &h = pass.h, &w = pass.w;
   const int64_t taps = h.taps * w.taps;
-  const ConvBlocks blocks(pass.dest.shape[0], h.count, w.count);
+  const ConvBlocks blocks(pass.dest.shape[0], h.count, w.count, kPixelsPerBlock);
   if (blocks.images * blocks.rows * blocks.columns == 0) return;
 
   const int64_t plane = taps > 0 ? blocks.max_source(h, w) : 1;

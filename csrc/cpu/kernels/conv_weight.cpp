@@ -3,6 +3,7 @@
 // of pixels it packs the input as the forward pass does, and the gradient of the output as a row of channels a pixel, and
 // adds tiles of rows x channels over the block. The parts' sums are then added in order.
 // 2 N O OH OW (C / groups) KH KW FLOP; reads both operands once for each 512 rows or 128 channels.
+#include "cpu/conv/by_pixels.h"
 #include "cpu/conv/pack.h"
 #include "cpu/kernels/level.h"
 
@@ -10,6 +11,7 @@ namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
 constexpr int kSourceScratch = 3, kPanelScratch = 4, kOffsetScratch = 5, kSumsScratch = 6;
+constexpr int64_t kPixelsPerBlock = 512;
 constexpr int64_t kRowsPerTask = 640;
 constexpr int64_t kSourceBytes = 384 << 10;
 constexpr int64_t kChannelsPerTask = 128;
@@ -21,12 +23,13 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
   using T = lane_t<compute_vector<S>>;
   using V = compute_vector<S>;
   constexpr int L = lanes<V>;
+  if (a.grad_weight.shape[0] / a.geometry.groups <= L / 4) return conv_weight_by_pixels(a);
   const View &x = a.input, &dy = a.grad_output, &dw = a.grad_weight;
   const ConvArgs forward{x, dw, {}, dy, a.geometry, nullptr};
   const ConvAxis h = forward_axis(forward, 0), w = forward_axis(forward, 1);
   const int64_t taps = h.taps * w.taps, groups = a.geometry.groups;
   const int64_t read = dw.shape[1], written = dw.shape[0] / groups;
-  const ConvBlocks blocks(dy.shape[0], h.count, w.count);
+  const ConvBlocks blocks(dy.shape[0], h.count, w.count, kPixelsPerBlock);
 
   const int64_t plane = blocks.max_source(h, w);
   const int64_t max_channels =

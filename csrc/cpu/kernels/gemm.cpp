@@ -6,6 +6,7 @@
 // (Van Zee and van de Geijn, "BLIS: a framework for rapidly instantiating BLAS functionality", 2015.)
 #include "cpu/gemm/gemm.h"
 
+#include "cpu/gemm/inner.h"
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/tile.h"
 #include "cpu/simd/activation.h"
@@ -199,7 +200,38 @@ template <class T> bool reads_columns_in_place(const Gemm<T>& g) {
   return in_place(g.b) && g.b.stride == 1 && (g.m <= 2 * kTileRows || g.n * g.k * int64_t{sizeof(T)} <= 64 << 10);
 }
 
+// Few rows of one operand, and K adjacent in both: see inner.h.
+constexpr int64_t kFewRows = 8;
+template <class T> bool takes_inner_products(const Gemm<T>& g) {
+  return in_place(g.a) && in_place(g.b) && g.a.k_stride == 1 && g.b.k_stride == 1 && (g.m <= kFewRows || g.n <= kFewRows) &&
+         g.k >= 4 * lanes<vec<T>>;
+}
+template <class T> void multiply_inner(const Gemm<T>& g) {
+  const bool few_rows = g.m <= g.n;
+  const GemmOperand<T>&few = few_rows ? g.a : g.b, &many = few_rows ? g.b : g.a;
+  const int64_t few_count = few_rows ? g.m : g.n, many_count = few_rows ? g.n : g.m;
+  T* c = static_cast<T*>(g.c);
+  const T* addend = static_cast<const T*>(g.addend);
+  const auto place = [&](int64_t i, int64_t j, T sum) {
+    const int64_t row = few_rows ? i : j, column = few_rows ? j : i;
+    T v = g.alpha * sum;
+    if (addend) v += g.beta * addend[row * g.addend_row_stride + column * g.addend_col_stride];
+    c[row * g.c_stride + column] = v;
+  };
+  const int64_t grain = ceil_div(grain_for(g.k * int64_t{sizeof(T)}), kInnerColumns<T>) * kInnerColumns<T>;
+  parallel_for(many_count, grain, [&](int64_t begin, int64_t end) {
+    inner_rows(g, few, few_count, many, begin, end, place);
+    if (g.activation == Activation::none) return;
+    T* out = few_rows ? c + begin : c + begin * g.c_stride;
+    const int rows = static_cast<int>(few_rows ? g.m : end - begin), cols = static_cast<int>(few_rows ? end - begin : g.n);
+    finish<T, T>(g.activation, out, g.c_stride, out, g.c_stride, rows, cols);
+  });
+}
+
 template <class T, class S> void multiply(const Gemm<T>& g) {
+  if constexpr (sizeof(S) == sizeof(T)) {
+    if (takes_inner_products(g)) return multiply_inner(g);
+  }
   constexpr int kCols = kTileCols<T>;
   const Parts ks = k_blocks<T>(g.k), rows = row_tiles<T>(g.m);
   const int64_t columns = column_tiles<T>(g.n), depth = ks.size(ks.count - 1);

@@ -3,7 +3,7 @@
 // by one. In channels-last memory a vector holds channels. Each reads the input once per tap, from L1 but for the first
 // row, and writes the output (and 8 bytes of index) once. Tasks are planes, or rows of pixels.
 #include "cpu/kernels/level.h"
-#include "cpu/simd/convert.h"
+#include "cpu/simd/strided.h"
 #include "kernels/pool.h"
 
 namespace FASTDL_CPU_NAMESPACE {
@@ -13,32 +13,6 @@ constexpr int kRowScratch = 3;
 
 FASTDL_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 FASTDL_INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
-
-template <class V> FASTDL_INLINE mask_t<V> lane_numbers() {
-  mask_t<V> lane{};
-  for (int i = 0; i < lanes<V>; ++i) lane[i] = i;
-  return lane;
-}
-template <class V, class S> FASTDL_INLINE V load_up_to(const S* p, int64_t n) {
-  return n >= lanes<V> ? load_as<V>(p) : n > 0 ? load_as_n<V>(p, n) : V{};
-}
-// p[0], p[stride], ...: n of them, n <= lanes.
-template <class V, class S> FASTDL_INLINE V load_strided(const S* p, int64_t stride, int64_t n) {
-  constexpr int L = lanes<V>;
-  if (stride == 1) return load_up_to<V>(p, n);
-  if (stride == 2) {
-    const int64_t span = 2 * n - 1;
-    const V a = load_up_to<V>(p, span), b = load_up_to<V>(p + L, span - L);
-    return __builtin_shuffle(a, b, lane_numbers<V>() * 2);
-  }
-  V v{};
-  for (int64_t i = 0; i < n; ++i) v[i] = to_compute(p[i * stride]);
-  return v;
-}
-template <class V, class S> FASTDL_INLINE void store_up_to(S* p, V v, int64_t n) {
-  if (n == lanes<V>) store_as<V>(p, v);
-  else store_as_n<V>(p, v, n);
-}
 
 template <class V> FASTDL_INLINE V lowest() { return broadcast<V>(-static_cast<lane_t<V>>(__builtin_inf())); }
 

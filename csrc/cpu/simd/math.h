@@ -249,8 +249,9 @@ template <class V> FASTDL_INLINE V normal_pdf(V x) {
 // exponential for all x, and no cancellation below 0. From |x| = 6 on, the second term is below 1e-8.
 FASTDL_INLINE vf32 gelu(vf32 x) {
   const vf32 a = min<vf32>(broadcast<vf32>(6.0f), abs(x));
-  const vf32 p = polynomial<vf32>(a, -1.1511056e+00f, -4.5920256e-01f, -5.2517354e-02f, 7.0948396e-03f, -1.5434177e-04f,
-                                  -1.8758644e-04f, 4.4402055e-05f, -4.5798447e-06f, 1.8702974e-07f);
+  const vf32 p = polynomial<vf32>(a, -1.1511043e+00f, -4.5922112e-01f, -5.2433025e-02f, 6.91864e-03f, 4.2337742e-05f,
+                                  -3.1381828e-04f, 9.253909e-05f, -1.5510594e-05f, 1.6161207e-06f, -9.7409206e-08f,
+                                  2.5993137e-09f);
   const vf32 positive = x <= 0 ? zero<vf32>() : x;
   return positive - 0.5f * a * exp2_in_range(a * p);
 }
