@@ -148,10 +148,10 @@ PARITY = {
 }  # fmt: skip
 
 
+@pytest.mark.compare
 @pytest.mark.parametrize("adam", [False, True])
 @pytest.mark.parametrize("name", PARITY)
-def test_as_torch(name, adam):
-    torch = pytest.importorskip("torch")
+def test_as_torch(name, adam, torch):
     ours, theirs = optimizer_of(fd, adam=adam), optimizer_of(torch, adam=adam)
     mine = run(PARITY[name](S, ours))
     reference = run(PARITY[name](torch.optim.lr_scheduler, theirs))
@@ -164,8 +164,8 @@ def test_as_torch(name, adam):
                 assert a[key] == pytest.approx(b[key])
 
 
-def test_plateau_as_torch():
-    torch = pytest.importorskip("torch")
+@pytest.mark.compare
+def test_plateau_as_torch(torch):
     metrics = [3.0, 2.0, 2.5, 2.4, 2.3, 2.6, 1.0, 1.0, 1.0, 1.0, 1.0, 0.99999, 1.0, 1.0]
     for options in ({"patience": 1}, {"mode": "max", "patience": 0, "threshold_mode": "abs", "cooldown": 2}):
         rows = []

@@ -328,6 +328,12 @@ PARITY = [
     ("TransformerEncoderLayer", (6, 2, 8, 0.0), {}, (SEQ, MASK, PADDING)),
     ("TransformerDecoderLayer", (6, 2, 8, 0.0), {}, (SEQ, floats(4, 3, 6), MASK)),
     ("TransformerDecoderLayer", (6, 2, 8, 0.0), {"norm_first": True}, (SEQ, floats(4, 3, 6))),
+    *((f"{kind}Pad{n}d", (2,), {}, (X3 if n == 1 else X4,))
+      for kind in ("Zero", "Reflection", "Replication", "Circular") for n in (1, 2)),
+    ("ConstantPad2d", ((1, 0, 2, -3), 2.5), {}, (X4,)),
+    ("ReflectionPad2d", ((3, 1, 0, 2),), {}, (X4,)),
+    ("PixelShuffle", (2,), {}, (X4,)),
+    ("PixelUnshuffle", (2,), {}, (floats(2, 3, 4, 6),)),
     ("CosineSimilarity", (), {}, (floats(3, 4), floats(3, 4, seed=1))),
     ("PairwiseDistance", (3.0,), {"keepdim": True}, (floats(3, 4), floats(3, 4, seed=1))),
     *((name, (), {"reduction": how}, (floats(3, 4) * 2, floats(3, 4, seed=1)))
@@ -359,9 +365,10 @@ def text_of(module):
     return repr(module).replace("NonDynamicallyQuantizableLinear", "Linear")
 
 
+@pytest.mark.compare
+@pytest.mark.filterwarnings("ignore::UserWarning:torch")  # of what it deprecates
 @pytest.mark.parametrize("case", PARITY, ids=parity_id)
-def test_as_torch(case):
-    torch = pytest.importorskip("torch")
+def test_as_torch(case, torch):
     name, arguments, options, inputs = case
     fd.manual_seed(0)
     ours, theirs = getattr(nn, name)(*arguments, **options).double(), getattr(torch.nn, name)(*arguments, **options).double()
@@ -401,9 +408,9 @@ def test_as_torch(case):
                 np.testing.assert_allclose(a, b, **DOUBLE)
 
 
-def test_constructors_as_torch():
+@pytest.mark.compare
+def test_constructors_as_torch(torch):
     """The names, order and defaults of every layer's arguments."""
-    torch = pytest.importorskip("torch")
     import inspect
 
     def arguments(cls):

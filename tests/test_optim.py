@@ -89,9 +89,9 @@ def test_formula(name, formula, options):
         np.testing.assert_allclose(np.array(p.tolist()), e, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.compare
 @pytest.mark.parametrize(("name", "formula", "options"), CASES, ids=IDS)
-def test_as_torch(name, formula, options):
-    torch = pytest.importorskip("torch")
+def test_as_torch(name, formula, options, torch):
     ours = [as_tensor(p).requires_grad_() for p in start()]
     theirs = [as_tensor(p, torch).requires_grad_() for p in start()]
     mine, reference = getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options)

@@ -78,6 +78,11 @@ def test_sgd_step(dtype, momentum, dampening, weight_decay, nesterov, maximize, 
         assert_close(buffers, [w[1] for w in want], DTYPES[dtype])
 
 
+def counts(step, params):
+    """Adam's count of the steps done so far, one a parameter."""
+    return [fd.tensor(float(step)) for _ in params]
+
+
 @pytest.mark.usefixtures("level")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("decoupled", [False, True])
@@ -87,7 +92,7 @@ def test_adam_step(dtype, decoupled, amsgrad):
     squares, largest = (tensors(arrays(i, positive=True), dtype) for i in range(3, 5))
     before = [values(x) for x in (params, grads, means, squares, largest)]
     rule = (3, 1e-2, 0.9, 0.99, 1e-8, 0.1, decoupled, amsgrad, amsgrad)
-    _C.adam_step(params, grads, means, squares, largest if amsgrad else [], *rule)
+    _C.adam_step(params, grads, means, squares, largest if amsgrad else [], counts(2, params), *rule[1:])
     want = [adam_reference(*x, *rule) for x in zip(*before, strict=True)]
     for i, got in enumerate((params, means, squares, largest)):
         assert_close(got, [w[i] for w in want], DTYPES[dtype])
@@ -101,12 +106,13 @@ def test_adam_step_follows_torch(decoupled):
     theirs = [torch.tensor(v, dtype=torch.float32, requires_grad=True) for v in arrays(0, shapes)]
     optimizer = (torch.optim.AdamW if decoupled else torch.optim.Adam)(theirs, lr=1e-2, weight_decay=0.1)
     means, squares = ([fd.zeros_like(p) for p in ours] for _ in range(2))
-    for step, g in enumerate(grads, 1):
+    steps = counts(0, ours)
+    for g in grads:
         for p, x in zip(theirs, g, strict=True):
             p.grad = torch.tensor(x, dtype=torch.float32)
         optimizer.step()
         _C.adam_step(
-            ours, tensors(g, "float32"), means, squares, [], step, 1e-2, 0.9, 0.999, 1e-8, 0.1, decoupled, False, False
+            ours, tensors(g, "float32"), means, squares, [], steps, 1e-2, 0.9, 0.999, 1e-8, 0.1, decoupled, False, False
         )
     assert_close(ours, [p.detach().double().numpy() for p in theirs], 2e-6)
 
@@ -128,7 +134,7 @@ def test_layouts_may_differ():
     for layouts in [(plain, transposed, gaps, plain), (transposed, plain, plain, gaps), (gaps, transposed, gaps, plain),
                     (transposed, transposed, transposed, transposed)]:  # fmt: skip
         tp, tg, tm, tv = (f(x) for f, x in zip(layouts, (p, g, m, v), strict=True))
-        _C.adam_step([tp], [tg], [tm], [tv], [], *rule)
+        _C.adam_step([tp], [tg], [tm], [tv], [], counts(0, [tp]), *rule[1:])
         assert_close([tp, tm, tv], want[:3], 1e-14)
 
 
@@ -164,7 +170,7 @@ def test_same_bits_at_any_thread_count():
         fd.set_num_threads(threads)
         p, g, m, v = (tensors(arrays(i, [(300, 999), (5,)], positive=i == 3), "float32") for i in range(4))
         norm = _C.clip_grad_norm_(g, 1.0)
-        _C.adam_step(p, g, m, v, [], 1, 1e-2, 0.9, 0.99, 1e-8, 0.1, True, False, False)
+        _C.adam_step(p, g, m, v, [], counts(0, p), 1e-2, 0.9, 0.99, 1e-8, 0.1, True, False, False)
         return [t.tolist() for t in (*p, *m, *v, norm)]
 
     threads = fd.get_num_threads()
@@ -185,11 +191,33 @@ def test_bad_arguments():
         _C.sgd_step(p, [g[0].to(fd.float64), *g[1:]], [], 0.1)
     with pytest.raises(ValueError, match="needs a momentum buffer"):
         _C.sgd_step(p, g, [], 0.1, 0.9)
-    with pytest.raises(ValueError, match="step 0"):
-        _C.adam_step(p, g, g, g, [], 0, *adam)
+    with pytest.raises(ValueError, match="5 steps for 6 params"):
+        _C.adam_step(p, g, g, g, [], counts(0, p)[:-1], *adam)
+    with pytest.raises(ValueError, match="float32 tensors of one element"):
+        _C.adam_step(p, g, g, g, [], [fd.zeros(2)] * 6, *adam)
     with pytest.raises(ValueError, match="as many exp_avgs"):
-        _C.adam_step(p, g, [], g, [], 1, *adam)
+        _C.adam_step(p, g, [], g, [], counts(0, p), *adam)
     with pytest.raises(ValueError, match="max_norm"):
         _C.clip_grad_norm_(g, -1.0)
     with pytest.raises(ValueError, match="norm_type 3"):
         _C.clip_grad_norm_(g, 1.0, 3.0)
+
+
+def test_parameters_without_a_gradient_are_left_alone():
+    p, m, v = (tensors(arrays(i, positive=True), "float32") for i in range(3))
+    g, steps = tensors(arrays(4), "float32"), counts(0, p)
+    before = [values(x) for x in (p, m, v)]
+    g[1] = None
+    for _ in range(2):
+        _C.adam_step(p, g, m, v, [], steps, 1e-2, 0.9, 0.99, 1e-8, 0.1, True, False, False)
+    _C.sgd_step(p, g, [], 0.1)
+    for now, then in zip((p, m, v), before, strict=True):
+        assert np.array_equal(values([now[1]])[0], then[1])
+        assert not np.array_equal(values([now[0]])[0], then[0])
+    assert [s.item() for s in steps] == [2, 0, 2, 2, 2, 2]
+    # The second parameter joins later: each has the correction of its own step.
+    g[1] = fd.ones_like(p[1])
+    alone = [[x[1].clone()] for x in (p, m, v)]
+    _C.adam_step(p, g, m, v, [], steps, 1e-2, 0.9, 0.99, 1e-8, 0.1, True, False, False)
+    _C.adam_step(alone[0], [g[1]], alone[1], alone[2], [], counts(0, [0]), 1e-2, 0.9, 0.99, 1e-8, 0.1, True, False, False)
+    assert p[1].tolist() == alone[0][0].tolist()
