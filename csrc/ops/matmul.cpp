@@ -103,6 +103,17 @@ Tensor add_product(const char* op, const Tensor& input, const Tensor& a, const T
   return out;
 }
 
+// t's memory (none if t is undefined) as a matrix.
+View matrix_view(const Tensor& t, int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride) {
+  View v;
+  v.data = t.defined() ? t.data() : nullptr;
+  v.dtype = t.defined() ? t.dtype() : DType::f32;
+  v.ndim = 2;
+  v.shape[0] = rows, v.shape[1] = columns;
+  v.strides[0] = row_stride, v.strides[1] = column_stride;
+  return v;
+}
+
 // t (..., K) as a matrix: every dimension but the last in one.
 Tensor rows_of(const Tensor& t) {
   if (t.ndim() == 2) return t;
@@ -197,10 +208,20 @@ Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Ten
   Shape shape = input.shape();
   shape[shape.size() - 1] = out;
   Tensor y = empty(shape, input.dtype(), input.device());
-  {
-    GradMode no_grad(false);
-    multiply_into(rows_of(y), rows_of(input), transposed(weight), 1,
-                  !bias ? Tensor() : bias->is_contiguous() ? *bias : contiguous(*bias));
+  if (y.numel() > 0) {
+    Tensor x = input, b;
+    {
+      GradMode no_grad(false);
+      if (input.ndim() != 2) x = contiguous(input);
+      if (bias) b = contiguous(*bias);
+    }
+    const int64_t rows = y.numel() / out;
+    MatmulArgs args;
+    args.a = matrix_view(x, rows, in, input.ndim() == 2 ? input.strides()[0] : in, input.ndim() == 2 ? input.strides()[1] : 1);
+    args.b = matrix_view(weight, in, out, weight.strides()[1], weight.strides()[0]);
+    args.c = matrix_view(y, rows, out, out, 1);
+    args.addend = matrix_view(b, rows, out, 0, 1);
+    launch(&KernelTable::matmul, y.device(), args);
   }
   if (records(input, weight, bias))
     record("linear", y, {input, weight, bias}, [x = save(input), w = save(weight), bias = bias.has_value()](GradCall& c) {
