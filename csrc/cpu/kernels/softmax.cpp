@@ -17,6 +17,8 @@ template <class V, class S> struct Columns {
   FASTDL_INLINE void store(int64_t k, V v) const { store_part<V>(p + k * stride, v, count); }
 };
 
+template <class V> constexpr int64_t kRun = 16 * lanes<V>;
+
 template <class V> FASTDL_INLINE lane_t<V> log_scalar(lane_t<V> x) { return log(broadcast<V>(x))[0]; }
 
 template <class S> void softmax_row(const S* x, S* y, int64_t n, bool log_output) {
@@ -25,18 +27,22 @@ template <class S> void softmax_row(const S* x, S* y, int64_t n, bool log_output
   constexpr T kInf = static_cast<T>(__builtin_inf());
   // Storing the exponentials saves computing them again, but would round a 16-bit result twice.
   constexpr bool kKeepExp = sizeof(S) == sizeof(T);
-  V m[2] = {broadcast<V>(-kInf), broadcast<V>(-kInf)};
+  V maxima = broadcast<V>(-kInf);
   each_vector<V>(n, [&](int64_t i, int64_t count) {
-    V& half = m[i / lanes<V> % 2];
-    half = max<V>(half, fill_past<V>(load_part<V>(x + i, count), count, -kInf));
+    maxima = max<V>(maxima, fill_past<V>(load_part<V>(x + i, count), count, -kInf));
   });
-  const T maximum = max_lane(max<V>(m[0], m[1]));
+  const T maximum = max_lane(maxima);
   V total = zero<V>();
-  each_vector<V>(n, [&](int64_t i, int64_t count) {
-    const V e = exp(fill_past<V>(load_part<V>(x + i, count), count, -kInf) - maximum);
-    if (kKeepExp && !log_output) store_part<V>(y + i, e, count);
-    total += e;
-  });
+  for (int64_t run = 0; run < n; run += kRun<V>) {  // short sums, so that rounding does not build up
+    V run_total = zero<V>();
+    each_vector<V>(n - run < kRun<V> ? n - run : kRun<V>, [&](int64_t at, int64_t count) {
+      const int64_t i = run + at;
+      const V e = exp(fill_past<V>(load_part<V>(x + i, count), count, -kInf) - maximum);
+      if (kKeepExp && !log_output) store_part<V>(y + i, e, count);
+      run_total += e;
+    });
+    total += run_total;
+  }
   if (log_output) {
     const T log_total = log_scalar<V>(sum(total));
     each_vector<V>(n, [&](int64_t i, int64_t count) {
