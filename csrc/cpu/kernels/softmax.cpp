@@ -9,13 +9,23 @@
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
-// n vectors, `stride` elements apart, of `count` lanes: a column block of the strided case.
-template <class V, class S> struct Columns {
+// A block of columns of the strided case: W vectors side by side in each of n rows, `stride` elements apart. A wide
+// block is whole vectors, so that a row's visit takes several cache lines; a narrow one (W = 1) has `count` lanes.
+template <class V, class S, int W> struct Columns {
   S* p;
   int64_t stride, n, count;
-  FASTDL_INLINE V load(int64_t k) const { return load_part<V>(p + k * stride, count); }
-  FASTDL_INLINE void store(int64_t k, V v) const { store_part<V>(p + k * stride, v, count); }
+  FASTDL_INLINE V load(int64_t k, int j) const {
+    if constexpr (W > 1) return load_as<V>(p + k * stride + j * lanes<V>);
+    else return load_part<V>(p + k * stride, count);
+  }
+  FASTDL_INLINE void store(int64_t k, int j, V v) const {
+    if constexpr (W > 1) store_as<V>(p + k * stride + j * lanes<V>, v);
+    else store_part<V>(p + k * stride, v, count);
+  }
 };
+constexpr int kWide = 8;
+
+template <class V> constexpr int64_t kRun = 16 * lanes<V>;
 
 template <class V> FASTDL_INLINE lane_t<V> log_scalar(lane_t<V> x) { return log(broadcast<V>(x))[0]; }
 
@@ -25,18 +35,22 @@ template <class S> void softmax_row(const S* x, S* y, int64_t n, bool log_output
   constexpr T kInf = static_cast<T>(__builtin_inf());
   // Storing the exponentials saves computing them again, but would round a 16-bit result twice.
   constexpr bool kKeepExp = sizeof(S) == sizeof(T);
-  V m[2] = {broadcast<V>(-kInf), broadcast<V>(-kInf)};
+  V maxima = broadcast<V>(-kInf);
   each_vector<V>(n, [&](int64_t i, int64_t count) {
-    V& half = m[i / lanes<V> % 2];
-    half = max<V>(half, fill_past<V>(load_part<V>(x + i, count), count, -kInf));
+    maxima = max<V>(maxima, fill_past<V>(load_part<V>(x + i, count), count, -kInf));
   });
-  const T maximum = max_lane(max<V>(m[0], m[1]));
+  const T maximum = max_lane(maxima);
   V total = zero<V>();
-  each_vector<V>(n, [&](int64_t i, int64_t count) {
-    const V e = exp(fill_past<V>(load_part<V>(x + i, count), count, -kInf) - maximum);
-    if (kKeepExp && !log_output) store_part<V>(y + i, e, count);
-    total += e;
-  });
+  for (int64_t run = 0; run < n; run += kRun<V>) {  // short sums, so that rounding does not build up
+    V run_total = zero<V>();
+    each_vector<V>(n - run < kRun<V> ? n - run : kRun<V>, [&](int64_t at, int64_t count) {
+      const int64_t i = run + at;
+      const V e = exp(fill_past<V>(load_part<V>(x + i, count), count, -kInf) - maximum);
+      if (kKeepExp && !log_output) store_part<V>(y + i, e, count);
+      run_total += e;
+    });
+    total += run_total;
+  }
   if (log_output) {
     const T log_total = log_scalar<V>(sum(total));
     each_vector<V>(n, [&](int64_t i, int64_t count) {
@@ -51,27 +65,27 @@ template <class S> void softmax_row(const S* x, S* y, int64_t n, bool log_output
   }
 }
 
-template <class S> void softmax_columns(Columns<compute_vector<S>, const S> x, Columns<compute_vector<S>, S> y, bool log_output) {
+template <class S, int W> void softmax_columns(const S* input, S* output, int64_t stride, int64_t n, int64_t count, bool log_output) {
   using V = compute_vector<S>;
   constexpr bool kKeepExp = sizeof(S) == sizeof(lane_t<V>);
-  V maximum = x.load(0);
-  for (int64_t k = 1; k < x.n; ++k) maximum = max<V>(maximum, x.load(k));
-  V total = zero<V>();
-  for (int64_t k = 0; k < x.n; ++k) {
-    const V e = exp(x.load(k) - maximum);
-    if (kKeepExp && !log_output) y.store(k, e);
-    total += e;
-  }
-  if (log_output) {
-    const V log_total = log(total);
-    for (int64_t k = 0; k < x.n; ++k) y.store(k, (x.load(k) - maximum) - log_total);
-  } else {
-    const V scale = lane_t<V>(1) / total;
-    for (int64_t k = 0; k < x.n; ++k) {
-      const V e = kKeepExp ? load_part<V>(static_cast<const S*>(y.p) + k * y.stride, y.count) : exp(x.load(k) - maximum);
-      y.store(k, e * scale);
+  const Columns<V, const S, W> x{input, stride, n, count}, kept{output, stride, n, count};
+  const Columns<V, S, W> y{output, stride, n, count};
+  V maximum[W], total[W];
+  for (int j = 0; j < W; ++j) maximum[j] = x.load(0, j), total[j] = zero<V>();
+  for (int64_t k = 1; k < n; ++k)
+    for (int j = 0; j < W; ++j) maximum[j] = max<V>(maximum[j], x.load(k, j));
+  for (int64_t k = 0; k < n; ++k)
+    for (int j = 0; j < W; ++j) {
+      const V e = exp(x.load(k, j) - maximum[j]);
+      if (kKeepExp && !log_output) y.store(k, j, e);
+      total[j] += e;
     }
-  }
+  for (int j = 0; j < W; ++j) total[j] = log_output ? log(total[j]) : lane_t<V>(1) / total[j];
+  for (int64_t k = 0; k < n; ++k)
+    for (int j = 0; j < W; ++j) {
+      if (log_output) y.store(k, j, (x.load(k, j) - maximum[j]) - total[j]);
+      else y.store(k, j, (kKeepExp ? kept.load(k, j) : exp(x.load(k, j) - maximum[j])) * total[j]);
+    }
 }
 
 template <class S> void softmax_backward_row(const S* g, const S* y, S* gx, int64_t n, bool log_output) {
@@ -88,19 +102,25 @@ template <class S> void softmax_backward_row(const S* g, const S* y, S* gx, int6
   });
 }
 
-template <class S>
-void softmax_backward_columns(Columns<compute_vector<S>, const S> g, Columns<compute_vector<S>, const S> y,
-                              Columns<compute_vector<S>, S> gx, bool log_output) {
+template <class S, int W>
+void softmax_backward_columns(const S* grad, const S* output, S* grad_input, int64_t stride, int64_t n, int64_t count,
+                              bool log_output) {
   using V = compute_vector<S>;
-  V dot = zero<V>();
-  for (int64_t k = 0; k < g.n; ++k) dot += log_output ? g.load(k) : g.load(k) * y.load(k);
-  for (int64_t k = 0; k < g.n; ++k)
-    gx.store(k, log_output ? g.load(k) - exp(y.load(k)) * dot : (g.load(k) - dot) * y.load(k));
+  const Columns<V, const S, W> g{grad, stride, n, count}, y{output, stride, n, count};
+  const Columns<V, S, W> gx{grad_input, stride, n, count};
+  V dot[W];
+  for (int j = 0; j < W; ++j) dot[j] = zero<V>();
+  for (int64_t k = 0; k < n; ++k)
+    for (int j = 0; j < W; ++j) dot[j] += log_output ? g.load(k, j) : g.load(k, j) * y.load(k, j);
+  for (int64_t k = 0; k < n; ++k)
+    for (int j = 0; j < W; ++j)
+      gx.store(k, j, log_output ? g.load(k, j) - exp(y.load(k, j)) * dot[j] : (g.load(k, j) - dot[j]) * y.load(k, j));
 }
 
-// row(o) for each row, or columns(first element, count) for each block of columns.
-template <class V, class Args, class Row, class Block>
-FASTDL_INLINE void each_row_or_columns(const Args& a, int64_t bytes, const Row& row, const Block& columns) {
+// row(first element) for each row; or wide(first element) for each whole block of columns and, for those that are left,
+// narrow(first element, count).
+template <class V, class Args, class Row, class Wide, class Narrow>
+FASTDL_INLINE void each_row_or_columns(const Args& a, int64_t bytes, const Row& row, const Wide& wide, const Narrow& narrow) {
   if (a.n == 0) return;
   if (a.inner == 1) {
     parallel_for(a.outer, grain_for(a.n * bytes), [&](int64_t begin, int64_t end) {
@@ -108,11 +128,14 @@ FASTDL_INLINE void each_row_or_columns(const Args& a, int64_t bytes, const Row& 
     });
     return;
   }
-  const int64_t blocks = (a.inner + lanes<V> - 1) / lanes<V>;
-  parallel_for(a.outer * blocks, grain_for(a.n * lanes<V> * bytes), [&](int64_t begin, int64_t end) {
+  constexpr int64_t L = lanes<V>, kBlock = kWide * L;
+  const int64_t blocks = (a.inner + kBlock - 1) / kBlock;
+  parallel_for(a.outer * blocks, grain_for(a.n * kBlock * bytes), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t c = i % blocks * lanes<V>, count = a.inner - c < lanes<V> ? a.inner - c : lanes<V>;
-      columns(i / blocks * a.n * a.inner + c, count);
+      const int64_t first = i / blocks * a.n * a.inner, c = i % blocks * kBlock;
+      if (c + kBlock <= a.inner) wide(first + c);
+      else
+        for (int64_t j = c; j < a.inner; j += L) narrow(first + j, a.inner - j < L ? a.inner - j : L);
     }
   });
 }
@@ -127,9 +150,8 @@ void softmax_forward(const Context&, const SoftmaxArgs& a) {
     S* y = static_cast<S*>(a.output);
     each_row_or_columns<V>(
         a, 2 * sizeof(S), [&](int64_t at) { softmax_row<S>(x + at, y + at, a.n, a.log); },
-        [&](int64_t at, int64_t count) {
-          softmax_columns<S>({x + at, a.inner, a.n, count}, {y + at, a.inner, a.n, count}, a.log);
-        });
+        [&](int64_t at) { softmax_columns<S, kWide>(x + at, y + at, a.inner, a.n, kWide * lanes<V>, a.log); },
+        [&](int64_t at, int64_t count) { softmax_columns<S, 1>(x + at, y + at, a.inner, a.n, count, a.log); });
   });
 }
 
@@ -141,9 +163,11 @@ void softmax_backward(const Context&, const SoftmaxBackwardArgs& a) {
     S* gx = static_cast<S*>(a.grad_input);
     each_row_or_columns<V>(
         a, 3 * sizeof(S), [&](int64_t at) { softmax_backward_row<S>(g + at, y + at, gx + at, a.n, a.log); },
+        [&](int64_t at) {
+          softmax_backward_columns<S, kWide>(g + at, y + at, gx + at, a.inner, a.n, kWide * lanes<V>, a.log);
+        },
         [&](int64_t at, int64_t count) {
-          softmax_backward_columns<S>({g + at, a.inner, a.n, count}, {y + at, a.inner, a.n, count},
-                                      {gx + at, a.inner, a.n, count}, a.log);
+          softmax_backward_columns<S, 1>(g + at, y + at, gx + at, a.inner, a.n, count, a.log);
         });
   });
 }
