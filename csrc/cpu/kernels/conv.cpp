@@ -9,6 +9,7 @@
 //  Dukhan, "The indirect convolution algorithm", 2019.)
 #include "cpu/conv/by_pixels.h"
 #include "cpu/conv/pack.h"
+#include "cpu/gemm/gemm.h"
 #include "cpu/kernels/level.h"
 
 namespace FASTDL_CPU_NAMESPACE {
@@ -164,21 +165,69 @@ template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
   parallel_tasks(pixel_tasks * tile_parts, task);
 }
 
+// A kernel of one tap is a matrix product: of the weight and each image's (channels x pixels), or, with channels innermost,
+// of all images' (pixels x channels) and the weight. Small images lose more to packing than they gain.
+template <class S> bool multiply(const ConvPass& pass) {
+  using T = lane_t<compute_vector<S>>;
+  constexpr int64_t kLeastPixels = 128, kLeastChannels = 16;
+  const View &source = pass.source, &dest = pass.dest, &weight = pass.args.weight, &bias = pass.args.bias;
+  const int64_t images = dest.shape[0], width = dest.shape[3], pixels = dest.shape[2] * width, groups = pass.args.geometry.groups;
+  if (weight.shape[2] * weight.shape[3] != 1 || pass.read == 0 || (bias.data && bias.strides[0] != 1)) return false;
+  if (groups > 1 && pass.written < kLeastChannels) return false;
+  for (int d = 0; d < 2; ++d)
+    if (pass.args.geometry.stride[d] != 1 || pass.args.geometry.padding[d] != 0) return false;
+  const auto rows_merge = [&](const View& v) { return v.strides[2] == width * v.strides[3]; };
+  if (!rows_merge(source) || !rows_merge(dest)) return false;
+  const bool planes = source.strides[3] == 1 && dest.strides[3] == 1 && pixels >= kLeastPixels;
+  const bool innermost = source.strides[1] == 1 && dest.strides[1] == 1 && source.strides[0] == pixels * source.strides[3] &&
+                         dest.strides[0] == pixels * dest.strides[3];
+  if (!planes && !innermost) return false;
+
+  const int64_t weight_group = weight.shape[0] / groups * weight.strides[0];
+  for (int64_t group = 0; group < groups; ++group) {
+    const S* const w = weight.as<S>() + group * weight_group;
+    const S* const b = bias.data ? bias.as<S>() + group * pass.written * bias.strides[0] : nullptr;
+    const auto weights = strided<T>(w, pass.written_stride, pass.read_stride, dest.dtype);
+    for (int64_t n = 0; n < (planes ? images : 1); ++n) {
+      const S* const x = source.as<S>() + n * source.strides[0] + group * pass.read * source.strides[1];
+      Gemm<T> g;
+      if (planes) {
+        g.m = pass.written, g.n = pixels;
+        g.a = weights;
+        g.b = strided<T>(x, 1, source.strides[1], source.dtype);
+        g.c_stride = dest.strides[1];
+        g.addend_row_stride = 1, g.addend_col_stride = 0;
+      } else {
+        g.m = images * pixels, g.n = pass.written;
+        g.a = strided<T>(x, source.strides[3], 1, source.dtype);
+        g.b = weights;
+        g.c_stride = dest.strides[3];
+        g.addend_row_stride = 0, g.addend_col_stride = 1;
+      }
+      g.k = pass.read;
+      g.c = dest.as<S>() + n * dest.strides[0] + group * pass.written * dest.strides[1];
+      g.c_dtype = dest.dtype;
+      g.addend = b;
+      gemm(g);
+    }
+  }
+  return true;
+}
+
 template <class S> void forward(const ConvArgs& a) {
   using T = lane_t<compute_vector<S>>;
-  const int64_t groups = a.geometry.groups;
-  run_pass<T, S>({a.input, a.output, a, forward_axis(a, 0), forward_axis(a, 1), a.weight.shape[1], a.weight.shape[0] / groups,
-                  a.weight.strides[1], a.weight.strides[0]},
-                 static_cast<T*>(a.panels));
+  const ConvPass pass{a.input, a.output, a, forward_axis(a, 0), forward_axis(a, 1), a.weight.shape[1],
+                      a.weight.shape[0] / a.geometry.groups, a.weight.strides[1], a.weight.strides[0]};
+  if (!multiply<S>(pass)) run_pass<T, S>(pass, static_cast<T*>(a.panels));
 }
 template <class S> void backward_input(const ConvArgs& a) {
   using T = lane_t<compute_vector<S>>;
-  const int64_t groups = a.geometry.groups;
   for (int64_t i = 0; i < a.geometry.stride[0]; ++i)
-    for (int64_t j = 0; j < a.geometry.stride[1]; ++j)
-      run_pass<T, S>({a.output, a.input, a, transposed_axis(a, 0, i), transposed_axis(a, 1, j), a.weight.shape[0] / groups,
-                      a.weight.shape[1], a.weight.strides[0], a.weight.strides[1]},
-                     static_cast<T*>(a.panels));
+    for (int64_t j = 0; j < a.geometry.stride[1]; ++j) {
+      const ConvPass pass{a.output, a.input, a, transposed_axis(a, 0, i), transposed_axis(a, 1, j),
+                          a.weight.shape[0] / a.geometry.groups, a.weight.shape[1], a.weight.strides[0], a.weight.strides[1]};
+      if (!multiply<S>(pass)) run_pass<T, S>(pass, static_cast<T*>(a.panels));
+    }
 }
 
 }  // namespace

@@ -262,8 +262,10 @@ template <class S> void avg_backward_image(const AvgPoolArgs& a, const Image& im
     for (int64_t j = 0; j < image.out_width; ++j, gy += channels) {
       const PoolSpan columns = pool_span(a.windows, 1, j, image.width, image.out_width);
       const T size = static_cast<T>(window_size(a, rows, columns, i, j));
-      for (int64_t q = columns.begin; q < columns.end; ++q)
-        for (int64_t c = 0; c < channels; ++c) spread[q * channels + c] += to_compute(gy[c]) / size;
+      for (int64_t c = 0; c < channels; ++c) {
+        const T share = to_compute(gy[c]) / size;
+        for (int64_t q = columns.begin; q < columns.end; ++q) spread[q * channels + c] += share;
+      }
     }
     for (int64_t r = rows.begin; r < rows.end; ++r) {
       S* const to = gx + r * row;
