@@ -158,17 +158,13 @@ def _info(options):
 
 
 def _bench(options):
-    # The benchmarks are a folder of the source tree, not of the installed package.
-    if Path("bench", "__main__.py").is_file():
-        sys.path.insert(0, os.getcwd())
     try:
-        from bench.__main__ import main as bench
+        from fastdl.bench.__main__ import main as bench  # a wheel carries the benchmarks
     except ModuleNotFoundError as error:
-        if error.name not in ("bench", "bench.__main__"):
+        if error.name != "fastdl.bench":
             raise
-        raise ImportError(
-            "the benchmarks are part of the source tree: run this in a checkout of fastdl, where the folder bench is"
-        ) from error
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # in a checkout built in place they lie beside
+        from bench.__main__ import main as bench
     return bench(options.arguments) or 0
 
 

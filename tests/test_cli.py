@@ -410,13 +410,16 @@ def test_info(tmp_path):
     assert lines["devices"].startswith("cpu")
 
 
-def test_bench_without_and_with_the_source_tree(tmp_path):
-    fails("bench", "matmul", cwd=tmp_path, match="the benchmarks are part of the source tree")
-    (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "__init__.py").touch()
-    (tmp_path / "bench" / "__main__.py").write_text("def main(argv):\n    print(argv)\n")
-    code, stdout, stderr = fastdl("bench", "matmul", "--vs", "numpy", cwd=tmp_path)
-    assert (code, stdout) == (0, "['matmul', '--vs', 'numpy']\n"), stderr
+def test_bench(tmp_path):
+    code, stdout, stderr = fastdl("bench", "--list", cwd=tmp_path)
+    assert code == 0, stderr
+    assert "matmul nn 1024x1024x1024" in stdout.splitlines()
+    results = tmp_path / "results.json"
+    code, stdout, stderr = fastdl("bench", "overhead a + b, 8 floats", "--rounds", "1", "--json", results, cwd=tmp_path)
+    assert code == 0, stderr
+    assert json.loads(results.read_text())[0]["seconds"]["fastdl"] > 0
+    fails("bench", "--threads", "0", cwd=tmp_path, match="--threads 0")
+    fails("bench", "--vs", "tensorflow", cwd=tmp_path, match="tensorflow")
 
 
 def test_usage(tmp_path):

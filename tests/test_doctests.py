@@ -1,0 +1,35 @@
+"""The examples in the docstrings of the public modules."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import fastdl
+from fastdl import nn
+from fastdl.nn import functional
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def modules():
+    names = [m.name for m in pkgutil.walk_packages(fastdl.__path__, "fastdl.")]
+    skipped = ("fastdl._C", "fastdl.__main__", "fastdl.bench")
+    return ["fastdl", *(n for n in names if not n.startswith(skipped))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fastdl.manual_seed(0)
+    module = importlib.import_module(name)
+    names = {"fd": fastdl, "nn": nn, "F": functional}
+    failed, _ = doctest.testmod(module, extraglobs=names, optionflags=FLAGS)
+    assert failed == 0
+
+
+def test_public_functions_are_documented():
+    missing = [f"fastdl.{n}" for n in dir(fastdl) if not n.startswith("_") and callable(getattr(fastdl, n)) and not getattr(fastdl, n).__doc__]
+    missing += [f"F.{n}" for n in dir(functional) if not n.startswith("_") and callable(getattr(functional, n)) and not getattr(functional, n).__doc__]
+    assert not missing
