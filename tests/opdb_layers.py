@@ -177,19 +177,15 @@ def rnn(x, wi, wh, bi, bh, h):
 
 
 def recurrent(kind):
-    """The layer nn.LSTM, nn.GRU or nn.RNN as a function of its parameters."""
+    """One layer over all time steps as a function of its parameters."""
 
     def call(lib, x, wi, wh, bi, bh, *state):
-        layer = getattr(lib.nn, kind)(x.shape[2], wh.shape[1])
-        layer = layer.to(x.dtype)
-        for name, value in (("weight_ih_l0", wi), ("weight_hh_l0", wh), ("bias_ih_l0", bi), ("bias_hh_l0", bh)):
-            del layer._parameters[name]
-            setattr(layer, name, value)
-        if lib.__name__ == "torch":
-            layer._flat_weights = [wi, wh, bi, bh]
+        if lib.__name__ == "fastdl":
+            return getattr(lib._C, f"{kind.lower()}_layer")(x, *state, wi, wh, bi, bh)
         state = tuple(s.unsqueeze(0) for s in state)
-        y, last = layer(x, state if kind == "LSTM" else state[0])
-        return (y, *(s.squeeze(0) for s in (last if kind == "LSTM" else (last,))))
+        function = lib.rnn_tanh if kind == "RNN" else getattr(lib, kind.lower())
+        y, *last = function(x, state if kind == "LSTM" else state[0], [wi, wh, bi, bh], True, 1, 0.0, False, False, False)
+        return (y, *(s.squeeze(0) for s in last))
 
     return call
 

@@ -68,7 +68,7 @@ pointwise("minimum", lambda a, b: np.minimum(a, b), binary_samples(), dtypes=ALL
 pointwise("atan2", lambda a, b: np.arctan2(a, b), binary_samples(), grad=2)
 pointwise("addcmul", lambda a, b, c, value=1: a + value * b * c, lambda r: [S(r(*s), r(*s), r(s[-1] if s else 1), value=v) for s in ((7,), (5, 65)) for v in (1, 0.5)], grad=2)
 pointwise("addcdiv", lambda a, b, c, value=1: a + value * b / c, lambda r: [S(r(*s), r(*s), r(*s, low=0.5), value=v) for s in ((7,), (5, 65)) for v in (1, 0.5)], grad=2)
-pointwise("lerp", lambda a, b, w: a + w * (b - a), lambda r: [S(r(*s), r(*s), w) for s in ((), (7,), (5, 65)) for w in (0.25, r(*s, low=0, high=1))], grad=2)
+pointwise("lerp", lambda a, b, w: np.where(np.abs(w) < 0.5, a + w * (b - a), b - (b - a) * (1 - w)), lambda r: [S(r(*s), r(*s), w) for s in ((), (7,), (5, 65)) for w in (0.25, r(*s, low=0, high=1))], grad=2)
 pointwise("where", lambda c, a, b: np.where(c, a, b),
           lambda r: [S(r.bools(*s), r(*s), r(*s)) for s in ((), (7,), (0,), (3, 129))] + [S(r.bools(3, 1), r(5), r(3, 5))], dtypes=ALL, grad=2)  # fmt: skip
 pointwise("clamp", clamp, lambda r: [S(r(*s), -1.0, 1.5) for s in ((), (7,), (0,), (3, 129))] + [S(r(65), min=0.5), S(r(65), max=0.5)], dtypes=FLOATS, grad=2)

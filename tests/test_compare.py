@@ -49,7 +49,7 @@ def run(library, row, sample, make, is_tensor, weigh):
 @pytest.mark.parametrize("row", [pytest.param(r, id=r.name) for r in ROWS.values() if r.torch])
 def test_as_in_torch(row, torch):
     for dtype in row.dtypes:
-        for sample, truth, _ in prepared(row, dtype):
+        for sample, truth, *_ in prepared(row, dtype):
             note = f"{row.name} {sample} {dtype}"
             r = Random(note)
             weights = [r(*t.shape) for t in truth]
