@@ -32,7 +32,7 @@ CASES = {
     "conv2d groups": (lambda: F.conv2d(floats(1, 3, 8, 8), floats(4, 3, 3, 3), groups=2), fd.Error, "conv2d", "groups"),
     "conv2d stride": (lambda: F.conv2d(floats(1, 3, 8, 8), floats(4, 3, 3, 3), stride=0), fd.Error, "conv2d", "stride"),
     "pool kernel": (lambda: F.max_pool2d(floats(1, 3, 2, 2), 3), fd.Error, "max_pool2d"),
-    "batch_norm weight": (lambda: F.batch_norm(floats(2, 3), None, None, floats(5), training=True), fd.ShapeError, "batch_norm"),
+    "batch_norm weight": (lambda: F.batch_norm(floats(2, 3), floats(5), floats(5)), fd.ShapeError, "batch_norm"),
     "layer_norm shape": (lambda: F.layer_norm(floats(2, 3), (4,)), fd.ShapeError, "layer_norm", "[2, 3]"),
     "group_norm groups": (lambda: F.group_norm(floats(2, 3, 4), 2), fd.Error, "group_norm"),
     "softmax dim": (lambda: F.softmax(floats(2, 3), dim=2), fd.Error, "softmax"),
