@@ -1,6 +1,7 @@
 """The benchmarks: every case of the op table (tests/opdb.py), optimizers, training steps, overheads.
 
-`python -m bench` in a checkout; `fastdl bench` from a wheel, which carries this folder and the op table as fastdl.bench.
+`python -m bench` in a checkout; `fastdl bench` from a wheel, which carries this folder
+and the op table as fastdl.bench.
 """
 
 import sys

@@ -45,9 +45,15 @@ def main(argv=None):
 
 
 def parser():
-    p = argparse.ArgumentParser(prog="fastdl bench", description="Measure kernels against the machine's peak, and peers.")
-    p.add_argument("filter", nargs="?", default="*", metavar="FILTER", help="cases whose name holds it, or matches the pattern")
-    p.add_argument("--vs", default="", metavar="PEERS", help="numpy, torch or numpy,torch: measured in turns with fastdl")
+    p = argparse.ArgumentParser(
+        prog="fastdl bench", description="Measure kernels against the machine's peak, and peers."
+    )
+    p.add_argument(
+        "filter", nargs="?", default="*", metavar="FILTER", help="cases whose name holds it, or matches the pattern"
+    )
+    p.add_argument(
+        "--vs", default="", metavar="PEERS", help="numpy, torch or numpy,torch: measured in turns with fastdl"
+    )
     p.add_argument("--threads", default="1", metavar="N[,N]", help="thread counts (default: 1)")
     p.add_argument("--rounds", type=int, default=7, help="rounds, of which the median counts (default: 7)")
     p.add_argument("--json", metavar="FILE", help="write the results there")
@@ -89,7 +95,9 @@ def work(options):
     if not chosen:
         print(f"no case matches {options.filter!r}; --list prints the names", file=sys.stderr)
         return 1
-    print(f"level {libraries['fastdl'].cpu_level()}, {threads} thread{'s' * (threads > 1)}; peers: their time over ours")
+    print(
+        f"level {libraries['fastdl'].cpu_level()}, {threads} thread{'s' * (threads > 1)}; peers: their time over ours"
+    )
     records = []
     for case in chosen:
         contenders = {name: f for name, library in libraries.items() if (f := case.build(library)) is not None}

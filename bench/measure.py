@@ -1,7 +1,7 @@
 """Timing side by side: A B C A B C ..., the median of each, beside the machine's ceilings measured in the same rounds.
 
-With one thread the process is pinned to one core and its CPU time counts, so that other processes on the machine do not;
-with more threads it is wall time. Only ratios within one run mean anything.
+With one thread the process is pinned to one core and its CPU time counts, so that other processes on the machine do
+not; with more threads it is wall time. Only ratios within one run mean anything.
 """
 
 import os
@@ -54,7 +54,11 @@ class Ceilings:
     def peak(self):
         """Floating-point operations a second."""
         iterations = 500_000
-        return self.flops_an_iteration / seconds(lambda: _C.probe_flops(iterations, self.threads), 1, self.now) * iterations
+        return (
+            self.flops_an_iteration
+            / seconds(lambda: _C.probe_flops(iterations, self.threads), 1, self.now)
+            * iterations
+        )
 
     def copier(self, nbytes):
         """A function that measures bytes a second, read and written, of copies of a size; the better kind of store."""
@@ -97,15 +101,19 @@ class Result:
         if self.share is None:
             text = f"{t * 1e6:10.3f} us"
         else:
-            rate = f"{self.flops / t / 1e9:10.1f} GFLOP/s" if self.compute_bound else f"{self.nbytes / t / 1e9:10.1f} GB/s   "
+            rate = (
+                f"{self.flops / t / 1e9:10.1f} GFLOP/s"
+                if self.compute_bound
+                else f"{self.nbytes / t / 1e9:10.1f} GB/s   "
+            )
             text = f"{rate}  {100 * self.share:4.0f} % of {'peak' if self.compute_bound else 'copy'}"
         peers = "".join(f"  {p} {self.seconds[p] / t:6.2f}x" for p in self.seconds if p != "fastdl")
         return f"{self.name:58s} {text:38s}{peers}"
 
     def record(self):
         return {
-            "name": self.name, "threads": self.threads, "level": _C.cpu_level(), "seconds": self.seconds, "flops": self.flops,
-            "bytes": self.nbytes, "peak_flops": self.peak, "copy_bytes_per_second": self.bandwidth,
+            "name": self.name, "threads": self.threads, "level": _C.cpu_level(), "seconds": self.seconds,
+            "flops": self.flops, "bytes": self.nbytes, "peak_flops": self.peak, "copy_bytes_per_second": self.bandwidth,
             "bound": None if self.share is None else "peak" if self.compute_bound else "copy", "share": self.share,
         }  # fmt: skip
 
@@ -126,5 +134,11 @@ def compare(case, contenders, threads, rounds):
             times[name].append(seconds(f, calls[name], now))
     median = lambda values: statistics.median(values) if values else 0.0
     return Result(
-        case.name, threads, {n: median(t) for n, t in times.items()}, case.flops, case.nbytes, median(peaks), median(copies)
+        case.name,
+        threads,
+        {n: median(t) for n, t in times.items()},
+        case.flops,
+        case.nbytes,
+        median(peaks),
+        median(copies),
     )

@@ -7,9 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # pytest alone does not look for packages in the checkout
 
-from bench.cases import cases  # noqa: E402
-
-import fastdl as fd  # noqa: E402
+import fastdl as fd
+from bench.cases import cases
 
 CASES = [c for c in cases() if "2048" not in c.name]
 

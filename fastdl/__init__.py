@@ -23,7 +23,7 @@ from .functions import *  # after .tensor: fastdl.tensor is the function
 from .version import __version__
 
 # Loaded when first used, so that `import fastdl` stays short.
-_SUBMODULES = ("cuda", "data", "datasets", "models", "nn", "optim", "train", "utils")
+_SUBMODULES = ("cuda", "data", "datasets", "models", "nn", "optim", "train")
 _LAZY = {"save": "serialize", "load": "serialize"}
 
 

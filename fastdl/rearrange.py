@@ -4,7 +4,7 @@ from . import _C
 from ._C import Tensor
 
 __all__ = [
-    "broadcast_to", "cat", "chunk", "concat", "diagonal", "flatten", "flip", "gather", "index_add", "index_select",
+    "broadcast_to", "cat", "chunk", "clone", "concat", "diagonal", "flatten", "flip", "gather", "index_add", "index_select",
     "masked_select", "movedim", "narrow", "nonzero", "permute", "repeat_interleave", "reshape", "roll", "scatter",
     "scatter_add", "select", "split", "squeeze", "stack", "swapaxes", "swapdims", "t", "take_along_dim", "tile",
     "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze",
@@ -128,6 +128,11 @@ Tensor.swapaxes = Tensor.swapdims = Tensor.transpose
 
 
 # --- joining and repeating ---
+
+
+def clone(input, *, memory_format=None):
+    """A copy of `input`, in its layout unless another memory format is asked for."""
+    return input.clone() if memory_format is None else input.clone(memory_format=memory_format)
 
 
 def cat(tensors, dim=0):

@@ -36,7 +36,12 @@ def run_python(tmp_path):
 
     def run(code, timeout=120, **environment):
         return subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True, timeout=timeout
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
 
     return run

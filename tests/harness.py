@@ -23,7 +23,7 @@ def in_dtype(sample, dtype):
     return with_arrays(lambda a: cast(a, dtype) if is_value(a) else a, sample)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def prepared(row, dtype):
     """A row's samples in a dtype: (sample, truth, plain formula's result, size of the terms)."""
     out = []
@@ -91,7 +91,7 @@ def array(t):
 
 
 def judge(row, dtype, got, truth, plain, size, note):
-    """Our error against the truth must be at most `row.slack` times the plain formula's, plus 4 units in the last place.
+    """Our error against the truth must be at most `row.slack` times the plain formula's, plus 4 units in the last.
 
     The plain formula's error is the largest over the row's samples: on one sample it may be small by luck.
     """
@@ -112,7 +112,9 @@ def judge(row, dtype, got, truth, plain, size, note):
         infinite = np.isinf(formula)
         np.testing.assert_array_equal(values[infinite], formula[infinite], err_msg=f"{note}: other infinities")
         worst = error(row, name, values, exact, formula, size)
-        bound = row.slack * max(plain_error(row, name), error(row, name, formula, exact, formula, size)) + 4 * EPSILON[name]
+        bound = (
+            row.slack * max(plain_error(row, name), error(row, name, formula, exact, formula, size)) + 4 * EPSILON[name]
+        )
         assert worst <= bound, f"{note}: error {worst:.3g} is above {bound:.3g}, from the plain formula's error"
 
 
@@ -122,7 +124,7 @@ def rounded(formula, name):
         return round_bfloat16(formula) if name == "bfloat16" else formula.astype(name)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def plain_error(row, name):
     """The largest error of the plain formula over a row's samples."""
     if name not in row.dtypes:
@@ -136,7 +138,7 @@ def plain_error(row, name):
 
 
 def error(row, name, values, exact, formula, size):
-    """The largest error, relative to each element or to the size of the terms, where the formula gives a finite number."""
+    """The largest error, relative to each element or to the size of the terms, where the formula is finite."""
     finite = np.isfinite(formula)
     if not finite.any():
         return 0.0

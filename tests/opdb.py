@@ -5,9 +5,9 @@ it takes, whether it has a gradient, and the shapes of its benchmarks with their
 
     op("nn.functional.softmax", softmax, lambda r: over_dims(r, 2), grad=2, bench=[...])
 
-Arrays of float64 in a sample stand for tensors of the dtype under test; arrays of other dtypes (indices, masks) stay what
-they are. The reference is called in float64 (the truth) and in the dtype itself (the plain formula, whose error is the
-measure for ours); it must not leave the dtype of its arguments. `tests/harness.py` makes tensors and layouts of samples.
+Arrays of float64 in a sample stand for tensors of the dtype under test; arrays of other dtypes (indices, masks) stay
+what they are. The reference is called in a wide dtype (the truth) and in the dtype itself (the plain formula, whose
+error is the measure for ours); it must not leave the dtype of its arguments. tests/harness.py makes its tensors.
 
 The rows are in opdb_pointwise, opdb_reduce, opdb_shape, opdb_linear, opdb_layers and opdb_losses. Nothing here imports
 fastdl or torch.

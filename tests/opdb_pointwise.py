@@ -43,6 +43,12 @@ def elu(x, alpha=1.0):
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
+GELU_BENCH = (
+    Bench("1e7 fwd", lambda r: S(r(10_000_000)), nbytes=8e7, numpy=False),
+    Bench("1e7 fwdbwd", lambda r: S(r(10_000_000)), nbytes=20e7, backward=True),
+)
+
+
 def clamp(x, min=None, max=None):
     out = x if min is None else np.maximum(x, min)
     return out if max is None else np.minimum(out, max)
@@ -50,28 +56,91 @@ def clamp(x, min=None, max=None):
 
 # --- arithmetic ---
 
-pointwise("add", lambda a, b, alpha=1: a + (b if alpha == 1 else alpha * b),
-          lambda r: [*binary_samples()(r), S(r(3, 7), r(7), alpha=2), S(r(65), 2.0)],
-          dtypes=REAL, grad=2, bench=[stream(10_000_000, 2), stream(100_000, 2)])  # fmt: skip
-pointwise("sub", lambda a, b, alpha=1: a - (b if alpha == 1 else alpha * b),
-          lambda r: [*binary_samples()(r), S(r(3, 7), r(7), alpha=2)], dtypes=REAL, grad=2)  # fmt: skip
-pointwise("mul", lambda a, b: a * b, lambda r: [*binary_samples()(r), S(r(65), 2.0)], dtypes=REAL, grad=2,
-          bench=[stream(10_000_000, 2)])  # fmt: skip
+pointwise(
+    "add",
+    lambda a, b, alpha=1: a + (b if alpha == 1 else alpha * b),
+    lambda r: [*binary_samples()(r), S(r(3, 7), r(7), alpha=2), S(r(65), 2.0)],
+    dtypes=REAL,
+    grad=2,
+    bench=[stream(10_000_000, 2), stream(100_000, 2)],
+)
+pointwise(
+    "sub",
+    lambda a, b, alpha=1: a - (b if alpha == 1 else alpha * b),
+    lambda r: [*binary_samples()(r), S(r(3, 7), r(7), alpha=2)],
+    dtypes=REAL,
+    grad=2,
+)
+pointwise(
+    "mul",
+    lambda a, b: a * b,
+    lambda r: [*binary_samples()(r), S(r(65), 2.0)],
+    dtypes=REAL,
+    grad=2,
+    bench=[stream(10_000_000, 2)],
+)
 pointwise("div", lambda a, b: a / b, binary_samples(0.5, 3), grad=2, bench=[stream(10_000_000, 2, 0.5, 3)])
-pointwise("floor_divide", lambda a, b: np.floor_divide(a, b), binary_samples(-9, 9, 1, 4), dtypes=("float32", "float64", *INTS))
-pointwise("remainder", lambda a, b: np.remainder(a, b), binary_samples(-9, 9, 1, 4), dtypes=("float32", "float64", *INTS), grad=1)
+pointwise(
+    "floor_divide",
+    lambda a, b: np.floor_divide(a, b),
+    binary_samples(-9, 9, 1, 4),
+    dtypes=("float32", "float64", *INTS),
+)
+pointwise(
+    "remainder",
+    lambda a, b: np.remainder(a, b),
+    binary_samples(-9, 9, 1, 4),
+    dtypes=("float32", "float64", *INTS),
+    grad=1,
+)
 pointwise("fmod", lambda a, b: np.fmod(a, b), binary_samples(-9, 9, 1, 4), dtypes=("float32", "float64", *INTS), grad=1)
-pointwise("pow", lambda a, b: a**b,
-          lambda r: [*binary_samples(0.5, 3, -2, 2)(r), S(r(7, 65), 2.0), S(r(65), 3.0), S(r(65, low=0.5), 0.5), S(r(65, low=0.5), -1.5)], grad=2)  # fmt: skip
+pointwise(
+    "pow",
+    lambda a, b: a**b,
+    lambda r: [
+        *binary_samples(0.5, 3, -2, 2)(r),
+        S(r(7, 65), 2.0),
+        S(r(65), 3.0),
+        S(r(65, low=0.5), 0.5),
+        S(r(65, low=0.5), -1.5),
+    ],
+    grad=2,
+)
 pointwise("maximum", lambda a, b: np.maximum(a, b), binary_samples(), dtypes=ALL, grad=2)
 pointwise("minimum", lambda a, b: np.minimum(a, b), binary_samples(), dtypes=ALL, grad=2)
 pointwise("atan2", lambda a, b: np.arctan2(a, b), binary_samples(), grad=2)
-pointwise("addcmul", lambda a, b, c, value=1: a + value * b * c, lambda r: [S(r(*s), r(*s), r(s[-1] if s else 1), value=v) for s in ((7,), (5, 65)) for v in (1, 0.5)], grad=2)
-pointwise("addcdiv", lambda a, b, c, value=1: a + value * b / c, lambda r: [S(r(*s), r(*s), r(*s, low=0.5), value=v) for s in ((7,), (5, 65)) for v in (1, 0.5)], grad=2)
-pointwise("lerp", lambda a, b, w: np.where(np.abs(w) < 0.5, a + w * (b - a), b - (b - a) * (1 - w)), lambda r: [S(r(*s), r(*s), w) for s in ((), (7,), (5, 65)) for w in (0.25, r(*s, low=0, high=1))], grad=2)
-pointwise("where", lambda c, a, b: np.where(c, a, b),
-          lambda r: [S(r.bools(*s), r(*s), r(*s)) for s in ((), (7,), (0,), (3, 129))] + [S(r.bools(3, 1), r(5), r(3, 5))], dtypes=ALL, grad=2)  # fmt: skip
-pointwise("clamp", clamp, lambda r: [S(r(*s), -1.0, 1.5) for s in ((), (7,), (0,), (3, 129))] + [S(r(65), min=0.5), S(r(65), max=0.5)], dtypes=FLOATS, grad=2)
+pointwise(
+    "addcmul",
+    lambda a, b, c, value=1: a + value * b * c,
+    lambda r: [S(r(*s), r(*s), r(s[-1] if s else 1), value=v) for s in ((7,), (5, 65)) for v in (1, 0.5)],
+    grad=2,
+)
+pointwise(
+    "addcdiv",
+    lambda a, b, c, value=1: a + value * b / c,
+    lambda r: [S(r(*s), r(*s), r(*s, low=0.5), value=v) for s in ((7,), (5, 65)) for v in (1, 0.5)],
+    grad=2,
+)
+pointwise(
+    "lerp",
+    lambda a, b, w: np.where(np.abs(w) < 0.5, a + w * (b - a), b - (b - a) * (1 - w)),
+    lambda r: [S(r(*s), r(*s), w) for s in ((), (7,), (5, 65)) for w in (0.25, r(*s, low=0, high=1))],
+    grad=2,
+)
+pointwise(
+    "where",
+    lambda c, a, b: np.where(c, a, b),
+    lambda r: [S(r.bools(*s), r(*s), r(*s)) for s in ((), (7,), (0,), (3, 129))] + [S(r.bools(3, 1), r(5), r(3, 5))],
+    dtypes=ALL,
+    grad=2,
+)
+pointwise(
+    "clamp",
+    clamp,
+    lambda r: [S(r(*s), -1.0, 1.5) for s in ((), (7,), (0,), (3, 129))] + [S(r(65), min=0.5), S(r(65), max=0.5)],
+    dtypes=FLOATS,
+    grad=2,
+)
 
 # --- elementary functions ---
 
@@ -125,31 +194,70 @@ for name, reference, options in (
     ("softplus", softplus, {"beta": 2.0, "threshold": 3.0}),
     ("hardtanh", lambda x, min_val=-1.0, max_val=1.0: clamp(x, min_val, max_val), {"min_val": -2.0, "max_val": 0.5}),
     ("hardshrink", lambda x, lambd=0.5: np.where(np.abs(x) <= lambd, 0, x).astype(x.dtype), {"lambd": 1.5}),
-    ("softshrink", lambda x, lambd=0.5: np.where(np.isnan(x), x, np.sign(x) * np.maximum(np.abs(x) - lambd, 0)).astype(x.dtype), {"lambd": 1.5}),
-):  # fmt: skip
+    (
+        "softshrink",
+        lambda x, lambd=0.5: np.where(np.isnan(x), x, np.sign(x) * np.maximum(np.abs(x) - lambd, 0)).astype(x.dtype),
+        {"lambd": 1.5},
+    ),
+):
     reference, options_samples = with_options(reference, **options)
-    stream_n = 10_000_000
-    pointwise(f"nn.functional.{name}", reference, options_samples, grad=2, bench=() if name != "gelu" else [
-        Bench("1e7", lambda r: S(r(stream_n)), nbytes=8.0 * stream_n, numpy=False),
-        Bench("1e7", lambda r: S(r(stream_n)), nbytes=20.0 * stream_n, backward=True),
-    ])  # fmt: skip
-op("nn.functional.prelu", lambda x, w: np.where(x > 0, x, x * w.reshape((-1, *[1] * max(x.ndim - 2, 0)))),
-   lambda r: [S(r(4, 3, 5), r(3)), S(r(65, 7), r(1)), S(r(2, 5, 3, 3), r(5))], grad=2)  # fmt: skip
-op("nn.functional.threshold", lambda x, threshold, value: np.where(x > threshold, x, value).astype(x.dtype),
-   lambda r: [S(r(*s), 0.5, -1.0) for s in ((7,), (5, 65))], grad=2)  # fmt: skip
-op("nn.functional.glu", lambda x, dim=-1: (lambda a, b: a * sigmoid(b))(*np.split(x, 2, dim)),
-   lambda r: [S(r(3, 8)), S(r(4, 65), dim=0), S(r(2, 6, 7), dim=1)], grad=2)  # fmt: skip
+    pointwise(
+        f"nn.functional.{name}",
+        reference,
+        options_samples,
+        grad=2,
+        bench=GELU_BENCH if name == "gelu" else (),
+    )
+op(
+    "nn.functional.prelu",
+    lambda x, w: np.where(x > 0, x, x * w.reshape((-1, *[1] * max(x.ndim - 2, 0)))),
+    lambda r: [S(r(4, 3, 5), r(3)), S(r(65, 7), r(1)), S(r(2, 5, 3, 3), r(5))],
+    grad=2,
+)
+op(
+    "nn.functional.threshold",
+    lambda x, threshold, value: np.where(x > threshold, x, value).astype(x.dtype),
+    lambda r: [S(r(*s), 0.5, -1.0) for s in ((7,), (5, 65))],
+    grad=2,
+)
+op(
+    "nn.functional.glu",
+    lambda x, dim=-1: (lambda a, b: a * sigmoid(b))(*np.split(x, 2, dim)),
+    lambda r: [S(r(3, 8)), S(r(4, 65), dim=0), S(r(2, 6, 7), dim=1)],
+    grad=2,
+)
 
 # --- comparisons and logic ---
 
-for name, reference in (("eq", np.equal), ("ne", np.not_equal), ("lt", np.less), ("le", np.less_equal), ("gt", np.greater), ("ge", np.greater_equal)):
-    pointwise(name, lambda a, b, f=reference: f(a, b), lambda r: [S(np.rint(s.args[0]), np.rint(s.args[1])) for s in binary_samples()(r)], dtypes=ALL)
+for name, reference in (
+    ("eq", np.equal),
+    ("ne", np.not_equal),
+    ("lt", np.less),
+    ("le", np.less_equal),
+    ("gt", np.greater),
+    ("ge", np.greater_equal),
+):
+    pointwise(
+        name,
+        lambda a, b, f=reference: f(a, b),
+        lambda r: [S(np.rint(s.args[0]), np.rint(s.args[1])) for s in binary_samples()(r)],
+        dtypes=ALL,
+    )
 for name in ("logical_and", "logical_or", "logical_xor"):
-    pointwise(name, lambda a, b, f=getattr(np, name): f(a, b), lambda r: [S(np.rint(s.args[0]), np.rint(s.args[1])) for s in binary_samples()(r)], dtypes=ALL)
+    pointwise(
+        name,
+        lambda a, b, name=name: getattr(np, name)(a, b),
+        lambda r: [S(np.rint(s.args[0]), np.rint(s.args[1])) for s in binary_samples()(r)],
+        dtypes=ALL,
+    )
 pointwise("logical_not", np.logical_not, lambda r: [S(np.rint(s.args[0])) for s in unary_samples()(r)], dtypes=ALL)
 for name in ("isnan", "isinf", "isfinite"):
     pointwise(name, getattr(np, name), unary_samples())
-for name, reference in (("bitwise_and", np.bitwise_and), ("bitwise_or", np.bitwise_or), ("bitwise_xor", np.bitwise_xor)):
+for name, reference in (
+    ("bitwise_and", np.bitwise_and),
+    ("bitwise_or", np.bitwise_or),
+    ("bitwise_xor", np.bitwise_xor),
+):
     op(name, reference, binary_samples(-100, 100), dtypes=(*INTS, "bool"))
 op("bitwise_not", np.bitwise_not, unary_samples(-100, 100), dtypes=(*INTS, "bool"))
 
@@ -157,8 +265,37 @@ op("bitwise_not", np.bitwise_not, unary_samples(-100, 100), dtypes=(*INTS, "bool
 
 IN_PLACE_PAIRS = tuple((a, b) for a, b in PAIRS if np.broadcast_shapes(a, b) == a)
 for name, reference in (("add_", lambda a, b: a + b), ("sub_", lambda a, b: a - b), ("mul_", lambda a, b: a * b)):
-    op(f"Tensor.{name}", reference, binary_samples(pairs=IN_PLACE_PAIRS), dtypes=REAL, grad=2, inplace=True, pointwise=True)
-op("Tensor.div_", lambda a, b: a / b, binary_samples(0.5, 3, pairs=IN_PLACE_PAIRS), grad=2, inplace=True, pointwise=True)
-op("Tensor.copy_", lambda a, b: np.broadcast_to(b, a.shape), binary_samples(pairs=IN_PLACE_PAIRS), dtypes=ALL, grad=2, inplace=True)
-op("Tensor.fill_", lambda a, v: np.full_like(a, v), lambda r: [S(r(*s), 2.0) for s in ((), (7,), (0,), (3, 129))], dtypes=REAL, grad=1, inplace=True)
+    op(
+        f"Tensor.{name}",
+        reference,
+        binary_samples(pairs=IN_PLACE_PAIRS),
+        dtypes=REAL,
+        grad=2,
+        inplace=True,
+        pointwise=True,
+    )
+op(
+    "Tensor.div_",
+    lambda a, b: a / b,
+    binary_samples(0.5, 3, pairs=IN_PLACE_PAIRS),
+    grad=2,
+    inplace=True,
+    pointwise=True,
+)
+op(
+    "Tensor.copy_",
+    lambda a, b: np.broadcast_to(b, a.shape),
+    binary_samples(pairs=IN_PLACE_PAIRS),
+    dtypes=ALL,
+    grad=2,
+    inplace=True,
+)
+op(
+    "Tensor.fill_",
+    lambda a, v: np.full_like(a, v),
+    lambda r: [S(r(*s), 2.0) for s in ((), (7,), (0,), (3, 129))],
+    dtypes=REAL,
+    grad=1,
+    inplace=True,
+)
 op("Tensor.zero_", np.zeros_like, unary_samples(), dtypes=ALL, grad=1, inplace=True)

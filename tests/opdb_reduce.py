@@ -30,7 +30,9 @@ def over(values=None, empty=True, tuples=True, keepdim=True):
 
 def along(values=None, **kwargs):
     """Samples (x, dim) of ops that need a dimension."""
-    return lambda r: [S((values or type(r).__call__)(r, *s), dim, **kwargs) for s in SHAPES[1:] for dim in range(-1, len(s) - 1)]
+    return lambda r: [
+        S((values or type(r).__call__)(r, *s), dim, **kwargs) for s in SHAPES[1:] for dim in range(-1, len(s) - 1)
+    ]
 
 
 def distinct(r, *shape):
@@ -72,31 +74,102 @@ def matrix(dim, n=4096):
     return Bench(f"{n}x{n} dim={dim}", lambda r: S(r(n, n)) if dim is None else S(r(n, n), dim=dim), nbytes=4.0 * n * n)
 
 
-op("sum", reduction(lambda x, **k: np.sum(wide(x), **k)), over(), dtypes=ALL, grad=2,
-   bench=[matrix(0), matrix(1), matrix(None)])  # fmt: skip
+op(
+    "sum",
+    reduction(lambda x, **k: np.sum(wide(x), **k)),
+    over(),
+    dtypes=ALL,
+    grad=2,
+    bench=[matrix(0), matrix(1), matrix(None)],
+)
 op("mean", reduction(np.mean), over(empty=False), grad=2)
-op("prod", lambda x, dim=None, keepdim=False: np.prod(wide(x), axis=dim, keepdims=keepdim),
-   over(lambda r, *s: r(*s, low=0.8, high=1.2), tuples=False), dtypes=("float32", "float64", "int64"), grad=2)  # fmt: skip
+op(
+    "prod",
+    lambda x, dim=None, keepdim=False: np.prod(wide(x), axis=dim, keepdims=keepdim),
+    over(lambda r, *s: r(*s, low=0.8, high=1.2), tuples=False),
+    dtypes=("float32", "float64", "int64"),
+    grad=2,
+)
 op("amax", reduction(np.max), over(distinct, empty=False), dtypes=REAL[:6], grad=1, bench=[matrix(1)])
 op("amin", reduction(np.min), over(distinct, empty=False), dtypes=REAL[:6], grad=1)
 for name in ("max", "min"):
-    op(name, extreme(getattr(np, name), getattr(np, f"arg{name}")), along(distinct), dtypes=("float32", "float64", "bfloat16", "int64", "int32"), grad=1)
-    op(f"arg{name}", reduction(getattr(np, f"arg{name}")), over(distinct, empty=False, tuples=False), dtypes=("float32", "float64", "bfloat16", "int64", "int32"))
-op("var", spread(1), lambda r: [s for s in over(empty=False)(r) if _count(s) > 1] + [S(r(7, 65), dim=1, correction=0)], grad=2)
-op("std", spread(0.5), lambda r: [s for s in over(empty=False)(r) if _count(s) > 1] + [S(r(7, 65), dim=0, correction=0)], grad=2)
+    op(
+        name,
+        extreme(getattr(np, name), getattr(np, f"arg{name}")),
+        along(distinct),
+        dtypes=("float32", "float64", "bfloat16", "int64", "int32"),
+        grad=1,
+    )
+    op(
+        f"arg{name}",
+        reduction(getattr(np, f"arg{name}")),
+        over(distinct, empty=False, tuples=False),
+        dtypes=("float32", "float64", "bfloat16", "int64", "int32"),
+    )
+op(
+    "var",
+    spread(1),
+    lambda r: [s for s in over(empty=False)(r) if _count(s) > 1] + [S(r(7, 65), dim=1, correction=0)],
+    grad=2,
+)
+op(
+    "std",
+    spread(0.5),
+    lambda r: [s for s in over(empty=False)(r) if _count(s) > 1] + [S(r(7, 65), dim=0, correction=0)],
+    grad=2,
+)
 op("logsumexp", logsumexp, lambda r: [*along()(r), S(r(3, 65), 1, keepdim=True)], grad=2)
 op("any", reduction(np.any), over(lambda r, *s: np.rint(r(*s, low=-1, high=0.6))), dtypes=ALL)
 op("all", reduction(np.all), over(lambda r, *s: np.rint(r(*s, low=0, high=2))), dtypes=ALL)
-op("cumsum", lambda x, dim: np.cumsum(wide(x), axis=dim), along(), dtypes=("float32", "float64", "bfloat16", "int64", "int32"), grad=2)
-op("sort", lambda x, dim=-1, descending=False: (lambda i: (np.take_along_axis(x, i, dim), i))(np.argsort(-x if descending else x, axis=dim, kind="stable")),
-   lambda r: [*along(distinct)(r), S(r.distinct(3, 65), dim=1, descending=True)], dtypes=("float32", "float64", "int64"), grad=1)  # fmt: skip
-op("argsort", lambda x, dim=-1, descending=False: np.argsort(-x if descending else x, axis=dim, kind="stable"),
-   lambda r: [S(r.distinct(7)), S(r.distinct(3, 65), dim=0), S(r.distinct(3, 65), descending=True)], dtypes=("float32", "float64", "int64"))  # fmt: skip
-op("topk", lambda x, k, dim=-1, largest=True: (lambda i: (np.take_along_axis(x, i, dim), i))(np.take(np.argsort(-x if largest else x, axis=dim, kind="stable"), np.arange(k), axis=dim)),
-   lambda r: [S(r.distinct(7), 3), S(r.distinct(3, 65), 5), S(r.distinct(65, 3), 4, dim=0), S(r.distinct(3, 65), 65, largest=False)],
-   dtypes=("float32", "float64", "int64"), grad=1)  # fmt: skip
-op("norm", lambda x, p=2, dim=None, keepdim=False: np.sum(np.abs(x) ** p, axis=dim, keepdims=keepdim) ** (x.dtype.type(1) / p),
-   lambda r: [S(r(7)), S(r(3, 65)), S(r(3, 65), dim=1), S(r(3, 65), p=1), S(r(2, 3, 5), dim=(0, 2), keepdim=True)], grad=1)  # fmt: skip
+op(
+    "cumsum",
+    lambda x, dim: np.cumsum(wide(x), axis=dim),
+    along(),
+    dtypes=("float32", "float64", "bfloat16", "int64", "int32"),
+    grad=2,
+)
+op(
+    "cumprod",
+    lambda x, dim: np.cumprod(wide(x), axis=dim),
+    along(lambda r, *s: r(*s, low=0.8, high=1.2)),
+    dtypes=("float32", "float64", "int64"),
+    grad=1,
+)
+op(
+    "sort",
+    lambda x, dim=-1, descending=False: (lambda i: (np.take_along_axis(x, i, dim), i))(
+        np.argsort(-x if descending else x, axis=dim, kind="stable")
+    ),
+    lambda r: [*along(distinct)(r), S(r.distinct(3, 65), dim=1, descending=True)],
+    dtypes=("float32", "float64", "int64"),
+    grad=1,
+)
+op(
+    "argsort",
+    lambda x, dim=-1, descending=False: np.argsort(-x if descending else x, axis=dim, kind="stable"),
+    lambda r: [S(r.distinct(7)), S(r.distinct(3, 65), dim=0), S(r.distinct(3, 65), descending=True)],
+    dtypes=("float32", "float64", "int64"),
+)
+op(
+    "topk",
+    lambda x, k, dim=-1, largest=True: (lambda i: (np.take_along_axis(x, i, dim), i))(
+        np.take(np.argsort(-x if largest else x, axis=dim, kind="stable"), np.arange(k), axis=dim)
+    ),
+    lambda r: [
+        S(r.distinct(7), 3),
+        S(r.distinct(3, 65), 5),
+        S(r.distinct(65, 3), 4, dim=0),
+        S(r.distinct(3, 65), 65, largest=False),
+    ],
+    dtypes=("float32", "float64", "int64"),
+    grad=1,
+)
+op(
+    "norm",
+    lambda x, p=2, dim=None, keepdim=False: np.sum(np.abs(x) ** p, axis=dim, keepdims=keepdim) ** (x.dtype.type(1) / p),
+    lambda r: [S(r(7)), S(r(3, 65)), S(r(3, 65), dim=1), S(r(3, 65), p=1), S(r(2, 3, 5), dim=(0, 2), keepdim=True)],
+    grad=1,
+)
 
 
 def _count(sample):

@@ -150,9 +150,7 @@ def map_arrays(f, a):
 
 
 def with_arrays(f, sample):
-    return Sample(
-        tuple(map_arrays(f, a) for a in sample.args), {k: map_arrays(f, v) for k, v in sample.kwargs.items()}
-    )
+    return Sample(tuple(map_arrays(f, a) for a in sample.args), {k: map_arrays(f, v) for k, v in sample.kwargs.items()})
 
 
 def evaluate(row, sample):
@@ -166,9 +164,19 @@ def evaluate(row, sample):
 
 SHAPES = ((), (1,), (7,), (65,), (129,), (0,), (3, 0, 2), (3, 129), (2, 3, 5), (5, 1, 7))
 PAIRS = (
-    ((), ()), ((7,), ()), ((), (7,)), ((129,), (129,)), ((65,), (1,)), ((3, 1), (1, 5)), ((2, 3, 7), (3, 7)),
-    ((2, 1, 7), (2, 3, 1)), ((7, 65), (7, 65)), ((0,), (1,)), ((2, 0, 3), (3,)), ((5, 65), (5, 1)),
-)  # fmt: skip
+    ((), ()),
+    ((7,), ()),
+    ((), (7,)),
+    ((129,), (129,)),
+    ((65,), (1,)),
+    ((3, 1), (1, 5)),
+    ((2, 3, 7), (3, 7)),
+    ((2, 1, 7), (2, 3, 1)),
+    ((7, 65), (7, 65)),
+    ((0,), (1,)),
+    ((2, 0, 3), (3,)),
+    ((5, 65), (5, 1)),
+)
 
 
 def unary_samples(low=-3.0, high=3.0, shapes=SHAPES, **kwargs):
@@ -182,5 +190,8 @@ def binary_samples(low=-3.0, high=3.0, low2=None, high2=None, pairs=PAIRS, **kwa
 
 def stream(n, arrays, low=-3.0, high=3.0):
     """A benchmark over n elements: `arrays` inputs, one output."""
-    return Bench(f"{n:.0e}".replace("e+0", "e"), lambda r: S(*(r(n, low=low, high=high) for _ in range(arrays))), nbytes=4.0 * n * (arrays + 1))
-
+    return Bench(
+        f"{n:.0e}".replace("e+0", "e"),
+        lambda r: S(*(r(n, low=low, high=high) for _ in range(arrays))),
+        nbytes=4.0 * n * (arrays + 1),
+    )

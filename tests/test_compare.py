@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import EPSILON, array, arguments, cast, is_value, listed, prepared, tensor
+from harness import EPSILON, arguments, array, cast, is_value, listed, prepared, tensor
 from opdb import ROWS
 from opdb_row import FLOATS, Random, resolve
 
@@ -55,22 +55,37 @@ def test_as_in_torch(row, torch):
             weights = [r(*t.shape) for t in truth]
             try:
                 theirs, their_grads = run(
-                    torch, row, sample, lambda a, d=dtype: torch_tensor(torch, a, d), torch.is_tensor,
-                    lambda outs, w=weights: [torch_tensor(torch, x, o.dtype.__str__().split(".")[1]) if o.dtype.is_floating_point else None for x, o in zip(w, outs)],
-                )  # fmt: skip
+                    torch,
+                    row,
+                    sample,
+                    lambda a, d=dtype: torch_tensor(torch, a, d),
+                    torch.is_tensor,
+                    lambda outs, w=weights: [
+                        torch_tensor(torch, x, o.dtype.__str__().split(".")[1]) if o.dtype.is_floating_point else None
+                        for x, o in zip(w, outs)
+                    ],
+                )
             except (RuntimeError, NotImplementedError):
                 continue  # PyTorch does not take this dtype on the CPU
             ours, our_grads = run(
-                fd, row, sample, lambda a, d=dtype: tensor(a, d), fd.is_tensor,
-                lambda outs, w=weights: [tensor(x, o.dtype.name) if o.dtype.is_floating_point else None for x, o in zip(w, outs)],
-            )  # fmt: skip
+                fd,
+                row,
+                sample,
+                lambda a, d=dtype: tensor(a, d),
+                fd.is_tensor,
+                lambda outs, w=weights: [
+                    tensor(x, o.dtype.name) if o.dtype.is_floating_point else None for x, o in zip(w, outs)
+                ],
+            )
             assert len(ours) == len(theirs), note
             for a, b in zip(ours, theirs):
                 assert a.dtype.name == str(b.dtype).split(".")[1], f"{note}: {a.dtype}, PyTorch gives {b.dtype}"
                 close(array(a), torch_array(torch, b), dtype, 1, note)
             assert len(our_grads) == len(their_grads), note
             for i, (a, b) in enumerate(zip(our_grads, their_grads)):
-                assert (a is None) == (b is None), f"{note}: gradient {i}: ours {a is None}, PyTorch's {b is None} to be None"
+                assert (a is None) == (b is None), (
+                    f"{note}: gradient {i}: ours {a is None}, PyTorch's {b is None} to be None"
+                )
                 if a is not None:
                     close(array(a), torch_array(torch, b), dtype, 16, f"{note}: gradient {i}")
 

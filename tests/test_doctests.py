@@ -30,6 +30,14 @@ def test_examples(name, tmp_path, monkeypatch):
 
 
 def test_public_functions_are_documented():
-    missing = [f"fastdl.{n}" for n in dir(fastdl) if not n.startswith("_") and callable(getattr(fastdl, n)) and not getattr(fastdl, n).__doc__]
-    missing += [f"F.{n}" for n in dir(functional) if not n.startswith("_") and callable(getattr(functional, n)) and not getattr(functional, n).__doc__]
+    missing = [
+        f"fastdl.{n}"
+        for n in dir(fastdl)
+        if not n.startswith("_") and callable(getattr(fastdl, n)) and not getattr(fastdl, n).__doc__
+    ]
+    missing += [
+        f"F.{n}"
+        for n in dir(functional)
+        if not n.startswith("_") and callable(getattr(functional, n)) and not getattr(functional, n).__doc__
+    ]
     assert not missing

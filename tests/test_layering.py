@@ -17,12 +17,21 @@ MAY_INCLUDE = {
     "bind": {"bind", "ops", "autograd", "kernels", "core", "cpu"},
 }
 # Of the core, kernels see plain data and the thread pool; the binding sees of the CPU its levels.
-CPU_CORE = {"core/dtype.h", "core/macros.h", "core/parallel.h", "core/philox.h", "core/view.h", "core/flush_denormals.h"}
+CPU_CORE = {
+    "core/dtype.h",
+    "core/macros.h",
+    "core/parallel.h",
+    "core/philox.h",
+    "core/view.h",
+    "core/flush_denormals.h",
+}
 KERNELS_CORE = {"core/dtype.h", "core/macros.h", "core/philox.h", "core/view.h"}
 BIND_CPU = {"cpu/backend.h"}
 # Python modules that reach into the extension; the rest go through them.
 USES_EXTENSION = {
-    "tensor.py", "autograd.py", "cuda.py", "random.py", "dtypes.py", "functions.py", "nn/functional.py", "optim/*.py", "nn/utils/*.py",
+    "tensor.py", "autograd.py", "cuda.py", "random.py", "dtypes.py",
+    "functions.py", "elementwise.py", "reductions.py", "products.py", "rearrange.py",  # the functions of the top level
+    "nn/functional.py", "optim/*.py", "nn/utils/*.py",
 }  # fmt: skip
 
 sources = sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in (".h", ".cpp", ".def", ".cu"))
@@ -48,14 +57,19 @@ def test_includes(path):
     if folder != "bind":
         assert not re.search(r"^#include <(Python|pybind11)", text, re.M), f"{name(path)} sees Python"
     if folder in ("kernels", "core"):
-        assert not re.search(r"^#include <\w*intrin\.h>", text, re.M) or path.name == "flush_denormals.h", f"{name(path)} uses intrinsics"
+        assert not re.search(r"^#include <\w*intrin\.h>", text, re.M) or path.name in (
+            "flush_denormals.h",
+            "spin_lock.h",
+        ), f"{name(path)} uses intrinsics"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "csrc/cpu/kernels").glob("*.cpp")), ids=name)
 def test_kernels_use_neither_stl_nor_intrinsics(path):
     text = path.read_text()
     for header in re.findall(r"^#include <([^>]+)>", text, re.M):
-        assert header in ("cstdint", "cstddef", "cstring", "cmath", "limits", "type_traits"), f"{name(path)} includes <{header}>"
+        assert header in ("cstdint", "cstddef", "cstring", "cmath", "limits", "type_traits"), (
+            f"{name(path)} includes <{header}>"
+        )
     assert not re.search(r"\b_mm\d*_\w+\(", text), f"{name(path)} uses intrinsics; they belong into csrc/cpu/simd"
 
 
@@ -76,7 +90,9 @@ def imports(path):
 def test_imports(path):
     relative = path.relative_to(ROOT / "fastdl")
     found = {m for m in imports(path) if m.startswith("fastdl")}
-    if not any(relative.match(pattern) and len(relative.parts) == len(Path(pattern).parts) for pattern in USES_EXTENSION):
+    if not any(
+        relative.match(pattern) and len(relative.parts) == len(Path(pattern).parts) for pattern in USES_EXTENSION
+    ):
         assert not {m for m in found if m.startswith("fastdl._C")}, f"{relative} imports _C"
     if relative.parts[0] == "optim":
         assert not {m for m in found if m.startswith("fastdl.nn")}, f"{relative} imports nn"
@@ -84,10 +100,23 @@ def test_imports(path):
 
 def tracked():
     folders = [ROOT / f for f in ("csrc", "fastdl", "tests", "bench")]
-    return [p for f in folders for p in f.rglob("*") if p.suffix in (".h", ".cpp", ".cu", ".py", ".def") and "__pycache__" not in p.parts]
+    return [
+        p
+        for f in folders
+        for p in f.rglob("*")
+        if p.suffix in (".h", ".cpp", ".cu", ".py", ".def") and "__pycache__" not in p.parts
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(tracked()), ids=name)
 def test_files_are_short(path):
-    lines = path.read_text().count("\n")
+    text = path.read_text()
+    lines = text.count("\n")
+    if path.suffix == ".py":  # docstrings do not make a module long
+        nodes = [
+            n
+            for n in ast.walk(ast.parse(text))
+            if isinstance(n, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(n)
+        ]
+        lines -= sum(n.body[0].end_lineno - n.body[0].lineno + 1 for n in nodes)
     assert lines <= 800, f"{name(path)} has {lines} lines"

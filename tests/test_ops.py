@@ -1,12 +1,25 @@
-"""Every row of the op table: on each CPU level, dtype and memory layout; gradients; the same bits at any thread count."""
+"""Every row of the op table: on each CPU level, dtype and layout; gradients; the same bits at any thread count."""
 
 import functools
 
 import numpy as np
 import pytest
 from harness import (
-    EPSILON, LAYOUTS, arguments, array, call, cast, in_dtype, is_value, judge, judges, listed, poison, prepared, tensor,
-)  # fmt: skip
+    EPSILON,
+    LAYOUTS,
+    arguments,
+    array,
+    call,
+    cast,
+    in_dtype,
+    is_value,
+    judge,
+    judges,
+    listed,
+    poison,
+    prepared,
+    tensor,
+)
 from opdb import ROWS
 from opdb_row import FLOATS, Random, Sample, evaluate, map_arrays, resolve, samples, with_arrays
 
@@ -20,7 +33,9 @@ BEST = LEVELS[-1]
 def rows(condition=lambda row: True, levels=LEVELS):
     """Parameters (row, level); rows that run no kernel of a level are tried on one."""
     cases = [(r, v) for r in ROWS.values() if condition(r) for v in levels if r.levels or v == levels[-1]]
-    return pytest.mark.parametrize(("row", "level"), [pytest.param(r, v, id=f"{r.name}-{v}") for r, v in cases], indirect=["level"])
+    return pytest.mark.parametrize(
+        ("row", "level"), [pytest.param(r, v, id=f"{r.name}-{v}") for r, v in cases], indirect=["level"]
+    )
 
 
 # --- values ---
@@ -32,7 +47,15 @@ def test_forward(row, level):
         for sample, truth, plain, size in prepared(row, dtype):
             for layout in LAYOUTS:
                 poison([a.shape for a in truth])
-                judge(row, dtype, call(row, sample, dtype, layout), truth, plain, size, f"{row.name} {sample} {dtype} {layout}")
+                judge(
+                    row,
+                    dtype,
+                    call(row, sample, dtype, layout),
+                    truth,
+                    plain,
+                    size,
+                    f"{row.name} {sample} {dtype} {layout}",
+                )
 
 
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 2.5, 1e30, -1e30, 1e-30, 88.0, -200.0])
@@ -41,15 +64,22 @@ SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 2.5, 1e30, -1
 @rows(lambda row: row.pointwise and "float32" in row.dtypes and not row.inplace)
 def test_special_values(row, level):
     """NaN, infinities, zeros of both signs, huge and tiny numbers: what the plain formula gives."""
-    first = next(s for s in samples(row) if sum(isinstance(a, np.ndarray) for a in s.args) == len(s.args) or len(s.args) == 1)
+    first = next(
+        s for s in samples(row) if sum(isinstance(a, np.ndarray) for a in s.args) == len(s.args) or len(s.args) == 1
+    )
     count = sum(is_value(a) for a in first.args)
     grid = iter(np.meshgrid(*[SPECIAL] * min(count, 2)))
-    args = [next(grid, SPECIAL[:, None]).reshape(-1) if is_value(a) else np.resize([True, False], len(SPECIAL) ** 2) for a in first.args]
+    args = [
+        next(grid, SPECIAL[:, None]).reshape(-1) if is_value(a) else np.resize([True, False], len(SPECIAL) ** 2)
+        for a in first.args
+    ]
     if count > 2:
         args = [np.resize(a, len(SPECIAL) ** 2) for a in args]
     sample = Sample(tuple(args), first.kwargs)
     values = in_dtype(sample, "float32")
-    judge(row, "float32", call(row, sample, "float32"), *judges(row, values, "float32"), f"{row.name} at special values")
+    judge(
+        row, "float32", call(row, sample, "float32"), *judges(row, values, "float32"), f"{row.name} at special values"
+    )
 
 
 @rows(lambda row: row.inplace, levels=[BEST])
@@ -120,22 +150,21 @@ def value_arrays(row, sample):
     return found
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def differences(row):
     """For each sample: weights of the results, and directional derivatives of the reference by central differences."""
     out = []
-    r = Random(f"{row.name} directions")
+    r, step = Random(f"{row.name} directions"), 1e-5
     for sample in samples(row):
         results = evaluate(row, sample)
         if not any(o.dtype.kind == "f" and o.size for o in results):
             continue
         weights = [r(*o.shape) for o in results]
         derivatives = []
-        step = 1e-5
         for x in value_arrays(row, sample):
             direction = r(*x.shape)
 
-            def moved(sign, x=x, direction=direction):
+            def moved(sign, sample=sample, x=x, direction=direction):
                 near = with_arrays(lambda a: a + sign * step * direction if a is x else a, sample)
                 return [o.astype(np.float64) for o in evaluate(row, near)]
 
@@ -157,7 +186,9 @@ def test_gradient(row, level):
             terms = [(d * w).sum() for d, w, o in zip(difference, weights, outputs) if o.requires_grad]
             numeric, analytic = float(np.sum(terms)), float((array(g) * direction).sum())
             scale = 1.0 + abs(numeric) + sum(np.abs(d * w).sum() for d, w in zip(difference, weights))
-            assert abs(analytic - numeric) <= 1e-6 * scale, f"{note}: argument {i}: {analytic} by backward, {numeric} by differences"
+            assert abs(analytic - numeric) <= 1e-6 * scale, (
+                f"{note}: argument {i}: {analytic} by backward, {numeric} by differences"
+            )
         for dtype in (d for d in row.dtypes if d in FLOATS):
             if dtype == "float64":
                 rounded = exact
@@ -178,7 +209,11 @@ def compare_gradient(got, exact, weights, dtype, note):
     assert g.shape == e.shape, note
     if not e.size:
         return
-    bound = EPSILON[dtype] * (16 if dtype in ("bfloat16", "float16") else 256) * max(np.abs(e).max(), *(np.abs(w).max() for w in weights if w.size))
+    bound = (
+        EPSILON[dtype]
+        * (16 if dtype in ("bfloat16", "float16") else 256)
+        * max(np.abs(e).max(), *(np.abs(w).max() for w in weights if w.size))
+    )
     assert np.abs(g - e).max() <= bound, f"{note}: error {np.abs(g - e).max():.3g} is above {bound:.3g}"
 
 
@@ -222,7 +257,9 @@ def test_second_order_gradient(row, level):
         numeric = (slope(step, False) - slope(-step, False)) / (2 * step)
         analytic = slope(0.0, True)
         scale = 1.0 + abs(numeric) + abs(slope(0.0, False))
-        assert abs(analytic - numeric) <= 1e-5 * scale, f"{row.name} {sample}: {analytic} by backward, {numeric} by differences"
+        assert abs(analytic - numeric) <= 1e-5 * scale, (
+            f"{row.name} {sample}: {analytic} by backward, {numeric} by differences"
+        )
         checked += 1
     assert checked
 

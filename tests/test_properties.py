@@ -50,7 +50,13 @@ def test_permute_there_and_back(a, random):
 @given(arrays, st.randoms())
 def test_reshape_there_and_back(a, random):
     t = fd.tensor(a)
-    flat = t.permute(*reversed(range(a.ndim))).reshape(-1) if a.ndim and a.size else t.reshape(-1) if a.size else t.flatten()
+    flat = (
+        t.permute(*reversed(range(a.ndim))).reshape(-1)
+        if a.ndim and a.size
+        else t.reshape(-1)
+        if a.size
+        else t.flatten()
+    )
     same(flat, a.T.reshape(-1))
     same(t.reshape(-1).reshape(a.shape) if a.size else t, a)
 
@@ -97,11 +103,13 @@ def test_assignment(a, data):
 def test_sums_agree_in_any_order(a):
     t = fd.tensor(a)
     for d in range(a.ndim):
-        np.testing.assert_allclose(t.sum(d).sum().item(), a.astype(np.float64).sum(), rtol=1e-5, atol=1e-3 * max(a.size, 1))
+        np.testing.assert_allclose(
+            t.sum(d).sum().item(), a.astype(np.float64).sum(), rtol=1e-5, atol=1e-3 * max(a.size, 1)
+        )
 
 
 def promoted(a, b):
-    """PyTorch's table among our dtypes: the wider of a category, the higher of two categories; int8 with uint8 is int32."""
+    """PyTorch's table among our dtypes: the wider of a category, the higher of two; int8 with uint8 is int32."""
     kinds = {"bool": 0, "uint8": 1, "int8": 1, "int32": 1, "int64": 1}
     if {a, b} == {"int8", "uint8"}:
         return "int32"
@@ -111,7 +119,7 @@ def promoted(a, b):
     return max(a, b, key=lambda d: (np.dtype(d).itemsize, d == "uint8"))
 
 
-@pytest.mark.parametrize(("a", "b"), itertools.product(DTYPES, DTYPES))
+@pytest.mark.parametrize(("a", "b"), list(itertools.product(DTYPES, DTYPES)))
 def test_promotion(a, b):
     x, y = fd.ones(2, dtype=getattr(fd, a)), fd.ones(2, dtype=getattr(fd, b))
     assert (x * y).dtype.name == promoted(a, b)
@@ -121,5 +129,8 @@ def test_promotion(a, b):
 @pytest.mark.parametrize("dtype", [*DTYPES, "bfloat16"])
 def test_promotion_with_numbers_as_in_torch(torch, dtype):
     for number in (True, 2, 2.5):
-        ours, theirs = fd.ones(2, dtype=getattr(fd, dtype)) * number, torch.ones(2, dtype=getattr(torch, dtype)) * number
+        ours, theirs = (
+            fd.ones(2, dtype=getattr(fd, dtype)) * number,
+            torch.ones(2, dtype=getattr(torch, dtype)) * number,
+        )
         assert str(theirs.dtype) == f"torch.{ours.dtype.name}", (dtype, number)

@@ -1,4 +1,4 @@
-"""Whole networks trained for a few steps: the loss falls, with the same bits at any thread count, after a fork, resumed."""
+"""Whole networks trained for a few steps: the loss falls; same bits at any thread count, after a fork, resumed."""
 
 import os
 
@@ -13,7 +13,8 @@ class ConvNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.1), nn.Conv2d(16, 32, 3), nn.ReLU()
+            nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.1),
+            nn.Conv2d(16, 32, 3), nn.ReLU(),
         )  # fmt: skip
         self.classifier = nn.Linear(32 * 36, 4)
 

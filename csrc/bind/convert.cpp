@@ -23,7 +23,7 @@ int64_t int_from(PyObject* o) {
   const int64_t v = PyLong_AsLongLong(o);
   if (v == -1 && PyErr_Occurred()) {
     PyErr_Clear();
-    throw ArgError("must fit in 64 bits");
+    throw ValueError("an integer that does not fit in 64 bits");
   }
   return v;
 }
@@ -68,6 +68,8 @@ Shape shape_from(PyObject* o) {
   PyObject* fast = PySequence_Fast(o, "expected a sequence");
   if (!fast) throw PythonError();
   py::object keep = py::reinterpret_steal<py::object>(fast);
+  if (PySequence_Fast_GET_SIZE(fast) > kMaxDims)
+    throw ShapeError(str("a list of ", int64_t{PySequence_Fast_GET_SIZE(fast)}, " sizes or dimensions, expected at most ", kMaxDims));
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast); ++i) out.push_back(int_from(PySequence_Fast_GET_ITEM(fast, i)));
   return out;
 }

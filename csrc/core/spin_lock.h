@@ -1,6 +1,5 @@
 // A lock for critical sections of a few nanoseconds.
 #pragma once
-#include <immintrin.h>
 #include <sched.h>
 
 #include <atomic>
@@ -12,7 +11,7 @@ class SpinLock {
   void lock() {
     for (int tries = 0; locked_.exchange(true, std::memory_order_acquire); ++tries) {
       if (tries < 100)
-        _mm_pause();
+        __builtin_ia32_pause();
       else
         sched_yield();  // the holder lost its CPU
     }
