@@ -10,17 +10,26 @@ tensor([[2., 4.],
 
 from importlib import import_module as _import_module
 
-from . import autograd
-from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+# isort: off
+from . import autograd as autograd
+from .autograd import (
+    enable_grad as enable_grad,
+    inference_mode as inference_mode,
+    is_grad_enabled as is_grad_enabled,
+    is_inference_mode_enabled as is_inference_mode_enabled,
+    no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
+)
 from .dtypes import *
-from .products import *
 from .elementwise import *
+from .products import *
 from .random import *
 from .rearrange import *
 from .reductions import *
 from .tensor import *
 from .functions import *  # after .tensor: fastdl.tensor is the function
-from .version import __version__
+from .version import __version__ as __version__
+# isort: on
 
 # Loaded when first used, so that `import fastdl` stays short.
 _SUBMODULES = ("cuda", "data", "datasets", "models", "nn", "optim", "train")

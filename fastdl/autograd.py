@@ -136,7 +136,15 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False):
     _C.backward(_listed(tensors), () if grad_tensors is None else _listed(grad_tensors), keep, create_graph)
 
 
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=None, materialize_grads=False):
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    allow_unused=None,
+    materialize_grads=False,
+):
     """The gradients of `outputs` with respect to `inputs`, as a tuple; no `.grad` is touched.
 
     Args:
@@ -157,7 +165,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     """
     inputs = _listed(inputs)
     keep = create_graph if retain_graph is None else retain_graph
-    result = _C.grad(_listed(outputs), () if grad_outputs is None else _listed(grad_outputs), inputs, keep, create_graph)
+    result = _C.grad(
+        _listed(outputs), () if grad_outputs is None else _listed(grad_outputs), inputs, keep, create_graph
+    )
     if materialize_grads:
         return tuple(_C.full(x.shape, 0, x.dtype, x.device) if g is None else g for g, x in zip(result, inputs))
     if not allow_unused:
@@ -367,5 +377,10 @@ def gradgradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_excepti
         raise _C.Error("gradgradcheck: no input requires a gradient")
     with enable_grad():
         return gradcheck(
-            lambda *a: enable_grad(first_order)(*a), inputs, eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception
+            lambda *a: enable_grad(first_order)(*a),
+            inputs,
+            eps=eps,
+            atol=atol,
+            rtol=rtol,
+            raise_exception=raise_exception,
         )

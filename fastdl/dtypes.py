@@ -3,8 +3,26 @@
 from ._C import bfloat16, bool, device, dtype, float16, float32, float64, int8, int32, int64, uint8
 
 __all__ = [
-    "bfloat16", "bool", "channels_last", "contiguous_format", "device", "double", "dtype", "float", "float16",
-    "float32", "float64", "half", "int", "int32", "int64", "int8", "long", "memory_format", "preserve_format", "uint8",
+    "bfloat16",
+    "bool",
+    "channels_last",
+    "contiguous_format",
+    "device",
+    "double",
+    "dtype",
+    "float",
+    "float16",
+    "float32",
+    "float64",
+    "half",
+    "int",
+    "int8",
+    "int32",
+    "int64",
+    "long",
+    "memory_format",
+    "preserve_format",
+    "uint8",
 ]  # fmt: skip
 
 float, double, half, int, long = float32, float64, float16, int32, int64

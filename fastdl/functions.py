@@ -4,7 +4,7 @@ from . import _C
 from ._C import Tensor
 
 __all__ = [
-    "arange", "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "from_numpy", "full", "full_like",
+    "arange", "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "eye", "from_numpy", "full", "full_like",
     "get_default_dtype", "get_num_threads", "is_tensor", "linspace", "memory_stats", "numel", "ones", "ones_like",
     "reset_peak_memory_stats", "set_default_dtype", "set_num_threads", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
@@ -134,7 +134,9 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
     """
     start, end = (0, start) if end is None else (start, end)
     if dtype is None:
-        integers = all(not isinstance(v, float) and (not is_tensor(v) or not v.is_floating_point()) for v in (start, end, step))
+        integers = all(
+            not isinstance(v, float) and (not is_tensor(v) or not v.is_floating_point()) for v in (start, end, step)
+        )
         dtype = _C.int64 if integers else _C.default_dtype()
     return _finish(_C.arange(start, end, step, dtype, device or "cpu"), requires_grad)
 
@@ -154,8 +156,23 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
     places = _C.arange(0, int(steps), 1, _C.float64, device or "cpu")
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
     # Counted from the nearer end, so that both ends are exact.
-    values = _C.where(_C.lt(places, steps / 2), start + places * step, end - (steps - 1 - places) * step if steps > 1 else start)
+    values = _C.where(
+        _C.lt(places, steps / 2), start + places * step, end - (steps - 1 - places) * step if steps > 1 else start
+    )
     return _finish(_C.to_dtype(values, dtype or _C.default_dtype()), requires_grad)
+
+
+def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
+    """An n x m matrix (n x n without m) with ones on the diagonal.
+
+    >>> import fastdl as fd
+    >>> fd.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    out = zeros(n, n if m is None else m, dtype=dtype, device=device)
+    out.diagonal().fill_(1)
+    return _finish(out, requires_grad)
 
 
 def is_tensor(obj):

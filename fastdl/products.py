@@ -4,7 +4,20 @@ from . import _C
 
 __all__ = ["addmm", "baddbmm", "bmm", "dot", "matmul", "mm", "mv", "outer"]
 
-mv, dot, outer = _C.mv, _C.dot, _C.outer
+
+def mv(input, vec):
+    """Matrix (M, K) times vector (K): (M)."""
+    return _C.mv(input, vec)
+
+
+def dot(input, tensor):
+    """The sum of the products of two vectors of one length."""
+    return _C.dot(input, tensor)
+
+
+def outer(input, vec2):
+    """out[i][j] = input[i] vec2[j] of two vectors."""
+    return _C.outer(input, vec2)
 
 
 def matmul(input, other, *, out=None):

@@ -109,7 +109,13 @@ def randint_like(input, low, high=None, *, dtype=None, device=None):
     return _C.random_integers_(_C.empty_like(input, dtype or input.dtype), low, high, None)
 
 
-bernoulli = _C.bernoulli
+def bernoulli(input, *, generator=None):
+    """1 with the probability that each element of `input` gives, else 0.
+
+    Raises:
+        ValueError: a probability outside [0, 1].
+    """
+    return _C.bernoulli(input, generator)
 
 
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None):

@@ -8,9 +8,90 @@ __all__ = [
     "norm", "prod", "sort", "std", "std_mean", "sum", "topk", "var", "var_mean",
 ]  # fmt: skip
 
-all, amax, amin, any = _C.all, _C.amax, _C.amin, _C.any
-argmax, argmin, argsort, count_nonzero, cumsum = _C.argmax, _C.argmin, _C.argsort, _C.count_nonzero, _C.cumsum
-mean, prod, sum = _C.mean, _C.prod, _C.sum
+
+def all(input, dim=None, keepdim=False):
+    """Whether all elements (over `dim`) are not zero; bool."""
+    return _C.all(input, dim, keepdim)
+
+
+def any(input, dim=None, keepdim=False):
+    """Whether some element (over `dim`) is not zero; bool."""
+    return _C.any(input, dim, keepdim)
+
+
+def amax(input, dim=None, keepdim=False):
+    """The largest elements over `dim` (one or several, all when None); the gradient is shared among equals.
+
+    Raises:
+        ShapeError: no elements to choose from.
+    """
+    return _C.amax(input, dim, keepdim)
+
+
+def amin(input, dim=None, keepdim=False):
+    """The smallest elements over `dim`; see `amax`."""
+    return _C.amin(input, dim, keepdim)
+
+
+def argmax(input, dim=None, keepdim=False):
+    """The first place of the largest element along `dim`, or in the flattened tensor; a NaN counts as the largest.
+
+    >>> import fastdl as fd
+    >>> fd.argmax(fd.tensor([1.0, 3.0, 3.0]))
+    tensor(1)
+    """
+    return _C.argmax(input, dim, keepdim)
+
+
+def argmin(input, dim=None, keepdim=False):
+    """The first place of the smallest element along `dim`, or in the flattened tensor."""
+    return _C.argmin(input, dim, keepdim)
+
+
+def argsort(input, dim=-1, descending=False, stable=False):
+    """The indices that sort along `dim`; always stable."""
+    return _C.argsort(input, dim, descending, stable)
+
+
+def count_nonzero(input, dim=None):
+    """The number of elements (over `dim`) that are not zero."""
+    return _C.count_nonzero(input, dim)
+
+
+def cumsum(input, dim, *, dtype=None):
+    """Running sums along `dim`, added in float64 (integers in int64).
+
+    >>> import fastdl as fd
+    >>> fd.cumsum(fd.tensor([1, 2, 3]), 0)
+    tensor([1, 3, 6])
+    """
+    return _C.cumsum(input, dim, dtype)
+
+
+def sum(input, dim=None, keepdim=False, *, dtype=None):
+    """The sum over `dim` (one or several, all when None). Integers and bools add up in int64.
+
+    float32 is added in short blocks whose sums are added in float64, so the error does not grow with the length.
+
+    >>> import fastdl as fd
+    >>> fd.sum(fd.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+    tensor([3., 7.])
+    """
+    return _C.sum(input, dim, keepdim, dtype)
+
+
+def mean(input, dim=None, keepdim=False, *, dtype=None):
+    """The mean over `dim`; NaN of nothing.
+
+    Raises:
+        DTypeError: integers, unless `dtype` names a floating-point type.
+    """
+    return _C.mean(input, dim, keepdim, dtype)
+
+
+def prod(input, dim=None, keepdim=False, *, dtype=None):
+    """The product over `dim`; 1 of nothing."""
+    return _C.prod(input, dim, keepdim, dtype)
 
 
 class ValuesIndices(tuple):

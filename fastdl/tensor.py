@@ -281,7 +281,11 @@ def reshape_as(self, other):
 @_method
 def split(self, split_size, dim=0):
     """Views of `split_size` along `dim`, or of the sizes in a list."""
-    return _C.split_sizes(self, split_size, dim) if isinstance(split_size, (list, tuple)) else _C.split(self, split_size, dim)
+    return (
+        _C.split_sizes(self, split_size, dim)
+        if isinstance(split_size, (list, tuple))
+        else _C.split(self, split_size, dim)
+    )
 
 
 _view = Tensor.view
@@ -325,7 +329,9 @@ def __repr__(self):
     array = numpy.asarray(plain.float() if self.dtype in (_C.bfloat16, _C.float16) else plain)
     kind = type(self).__name__
     prefix = "Parameter containing:\ntensor(" if kind == "Parameter" else "tensor("
-    text = numpy.array2string(array, separator=", ", prefix="tensor(", precision=4, threshold=1000, suppress_small=False)
+    text = numpy.array2string(
+        array, separator=", ", prefix="tensor(", precision=4, threshold=1000, suppress_small=False
+    )
     if self.ndim == 0 and self.dtype.is_floating_point:
         text = f"{array:.4f}".rstrip("0") if 1e-4 <= abs(array) < 1e8 or array == 0 else f"{array:.4e}"
     if self.numel() == 0:

@@ -87,17 +87,6 @@ op(
 op("dot", np.dot, lambda r: [S(r(7), r(7)), S(r(1), r(1)), S(r(129), r(129)), S(r(0), r(0))], grad=2)
 op("mv", np.matmul, lambda r: [S(r(7, 5), r(5)), S(r(65, 129), r(129))], grad=2)
 op("outer", np.outer, lambda r: [S(r(7), r(65))], grad=2)
-op(
-    "einsum",
-    np.einsum,
-    lambda r: [
-        S("ij,jk->ik", r(7, 5), r(5, 3)),
-        S("bij,bj->bi", r(3, 7, 5), r(3, 5)),
-        S("ii->i", r(5, 5)),
-        S("abc->ca", r(2, 3, 5)),
-    ],
-    grad=2,
-)
 
 
 def linear(x, w, b=None):

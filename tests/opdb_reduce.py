@@ -129,13 +129,6 @@ op(
     grad=2,
 )
 op(
-    "cumprod",
-    lambda x, dim: np.cumprod(wide(x), axis=dim),
-    along(lambda r, *s: r(*s, low=0.8, high=1.2)),
-    dtypes=("float32", "float64", "int64"),
-    grad=1,
-)
-op(
     "sort",
     lambda x, dim=-1, descending=False: (lambda i: (np.take_along_axis(x, i, dim), i))(
         np.argsort(-x if descending else x, axis=dim, kind="stable")

@@ -54,7 +54,10 @@ def test_batch_norm(level, dtype, training):
     for shape in SHAPES:
         for channels_last in (False, True) if len(shape) == 4 else (False,):
             c = shape[1]
-            x, gy = (array(fd.tensor(a, dtype=dtype)) for a in (rng.standard_normal(shape) * 2 + 3, rng.standard_normal(shape)))
+            x, gy = (
+                array(fd.tensor(a, dtype=dtype))
+                for a in (rng.standard_normal(shape) * 2 + 3, rng.standard_normal(shape))
+            )
             weight, bias, mean = (array(fd.tensor(rng.standard_normal(c), dtype=dtype)) for _ in range(3))
             var = array(fd.tensor(rng.random(c) + 0.5, dtype=dtype))
             expected = reference(x, weight, bias, None if training else mean, None if training else var, gy)
@@ -94,7 +97,9 @@ def test_gradients():
     def doubles(*shapes):
         return [fd.tensor(rng.standard_normal(s), requires_grad=True) for s in shapes]
 
-    assert fd.autograd.gradcheck(lambda x, w, b: F.batch_norm(x, None, None, w, b, True), doubles((3, 4, 5), (4,), (4,)))
+    assert fd.autograd.gradcheck(
+        lambda x, w, b: F.batch_norm(x, None, None, w, b, True), doubles((3, 4, 5), (4,), (4,))
+    )
     mean, var = fd.zeros(4, dtype=fd.float64), fd.ones(4, dtype=fd.float64)
     assert fd.autograd.gradcheck(lambda x, w, b: F.batch_norm(x, mean, var, w, b), doubles((3, 4), (4,), (4,)))
     assert fd.autograd.gradcheck(lambda x, w, b: F.instance_norm(x, None, None, w, b), doubles((2, 3, 5), (3,), (3,)))
@@ -155,7 +160,11 @@ def test_errors():
         (fd.ShapeError, r"at least 2 dimensions", lambda: F.batch_norm(fd.ones(3), None, None, training=True)),
         (fd.ShapeError, r"weight needs shape \[3\]", lambda: F.batch_norm(x, None, None, fd.ones(4), training=True)),
         (fd.ShapeError, r"running_var needs shape \[3\]", lambda: F.batch_norm(x, ones, fd.ones(3, 1))),
-        (fd.ValueError, r"more than one value per channel", lambda: F.batch_norm(fd.ones(1, 3), None, None, training=True)),
+        (
+            fd.ValueError,
+            r"more than one value per channel",
+            lambda: F.batch_norm(fd.ones(1, 3), None, None, training=True),
+        ),
         (fd.ValueError, r"needs running_mean and running_var", lambda: F.batch_norm(x, None, None)),
         (fd.DTypeError, r"int64", lambda: F.batch_norm(x.to(fd.int64), ones, ones)),
     ]:

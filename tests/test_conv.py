@@ -48,7 +48,8 @@ def reference(x, w, b, gy, stride, padding, dilation, groups):
     o, _, *kernel = w.shape
     kernel = tuple(kernel)
     out = tuple(
-        (x.shape[2 + d] + 2 * pair(padding)[d] - pair(dilation)[d] * (kernel[d] - 1) - 1) // pair(stride)[d] + 1 for d in range(2)
+        (x.shape[2 + d] + 2 * pair(padding)[d] - pair(dilation)[d] * (kernel[d] - 1) - 1) // pair(stride)[d] + 1
+        for d in range(2)
     )
     gy = gy((n, o) + out)
     padded, cols = windows(x, kernel, stride, padding, dilation, out)
@@ -111,7 +112,11 @@ def test_values_and_gradients(case, dtype, layout):
     y, got = run(case, exact, gy, dtype, layouts[layout])
     if layout == "channels_last" and min(exact[0].shape[1:]) > 1:
         assert y.stride(1) == 1 or y.shape[1] == 1
-    plain = expected if half else reference(*[a.astype(np.float32) for a in exact], lambda _: gy.astype(np.float32), *case[2:])[1:]
+    plain = (
+        expected
+        if half
+        else reference(*[a.astype(np.float32) for a in exact], lambda _: gy.astype(np.float32), *case[2:])[1:]
+    )
     for name, g, e, p in zip(("y", "x", "w", "b"), got, expected, plain, strict=True):
         assert g.shape == e.shape, name
         scale = np.abs(e).max() + 1e-30
@@ -151,7 +156,11 @@ def test_same_bits_at_any_number_of_threads():
             fd.set_num_threads(threads)
             rng = np.random.default_rng(3)
             out = []
-            for case in [((8, 24, 40, 30, 30), (3, 3), 1, 1, 1, 1), ((4, 32, 32, 40, 40), (3, 3), 2, 1, 1, 32), ((2, 128, 64, 20, 20), (1, 1), 1, 0, 1, 1)]:
+            for case in [
+                ((8, 24, 40, 30, 30), (3, 3), 1, 1, 1, 1),
+                ((4, 32, 32, 40, 40), (3, 3), 2, 1, 1, 32),
+                ((2, 128, 64, 20, 20), (1, 1), 1, 0, 1, 1),
+            ]:
                 arrays = operands(case, rng)
                 gy = rng.standard_normal(F.conv2d(fd.tensor(arrays[0]), fd.tensor(arrays[1]), None, *case[2:]).shape)
                 out += run(case, arrays, gy, fd.float32, lambda a, t: fd.tensor(a, dtype=t))[1]
@@ -198,7 +207,11 @@ def test_transpose_is_the_adjoint():
         y = F.conv2d(x, w, None, *case[2:])
         (_, _, _, h, width), kernel, stride, padding, dilation, groups = case
         extra = [
-            size + 2 * pair(padding)[d] - pair(dilation)[d] * (kernel[d] - 1) - 1 - (y.shape[2 + d] - 1) * pair(stride)[d]
+            size
+            + 2 * pair(padding)[d]
+            - pair(dilation)[d] * (kernel[d] - 1)
+            - 1
+            - (y.shape[2 + d] - 1) * pair(stride)[d]
             for d, size in enumerate((h, width))
         ]
         z = fd.tensor(rng.standard_normal(y.shape))
@@ -209,7 +222,11 @@ def test_transpose_is_the_adjoint():
 
 def test_one_dimension_and_no_batch():
     rng = np.random.default_rng(7)
-    x, w, b = fd.tensor(rng.standard_normal((2, 4, 20))), fd.tensor(rng.standard_normal((6, 2, 3))), fd.tensor(rng.standard_normal(6))
+    x, w, b = (
+        fd.tensor(rng.standard_normal((2, 4, 20))),
+        fd.tensor(rng.standard_normal((6, 2, 3))),
+        fd.tensor(rng.standard_normal(6)),
+    )
     y = F.conv1d(x, w, b, 2, 1, 2, 2)
     image = F.conv2d(x.unsqueeze(2), w.unsqueeze(2), b, (1, 2), (0, 1), (1, 2), 2)
     assert np.array_equal(y.numpy(), image.squeeze(2).numpy())
@@ -249,7 +266,11 @@ def test_nan_and_inf_reach_the_outputs_that_see_them():
 def test_errors():
     x, w = fd.ones(2, 4, 8, 8), fd.ones(6, 4, 3, 3)
     for error, message, call in [
-        (fd.ShapeError, r"expects an input of 4 channels, got input \[2, 3, 8, 8\]", lambda: F.conv2d(fd.ones(2, 3, 8, 8), w)),
+        (
+            fd.ShapeError,
+            r"expects an input of 4 channels, got input \[2, 3, 8, 8\]",
+            lambda: F.conv2d(fd.ones(2, 3, 8, 8), w),
+        ),
         (fd.ShapeError, r"input needs 4 dimensions", lambda: F.conv2d(fd.ones(8, 8), w)),
         (fd.ShapeError, r"weight needs 4 dimensions", lambda: F.conv2d(x, fd.ones(6, 4, 3))),
         (fd.ShapeError, r"do not divide into 4 groups", lambda: F.conv2d(x, fd.ones(6, 1, 3, 3), groups=4)),

@@ -365,9 +365,7 @@ def test_persistent_workers_stay(tmp_path):
     def note(worker):
         (tmp_path / f"{worker}-{os.getpid()}").touch()
 
-    loader = DataLoader(
-        Noise(), batch_size=4, num_workers=2, persistent_workers=True, worker_init_fn=note
-    )
+    loader = DataLoader(Noise(), batch_size=4, num_workers=2, persistent_workers=True, worker_init_fn=note)
     list(loader), list(loader)
     assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["0", "1"]
     loader._pool.close()

@@ -146,7 +146,9 @@ def test_unary_values(name, level):
     assert function(fd.tensor(0.5)).shape == ()
 
 
-@pytest.mark.parametrize("name", [n for n in UNARY if n not in ("softplus_beta", "gelu", "gelu_tanh", "hardswish", "silu", "mish")])
+@pytest.mark.parametrize(
+    "name", [n for n in UNARY if n not in ("softplus_beta", "gelu", "gelu_tanh", "hardswish", "silu", "mish")]
+)
 def test_unary_special_values(name, level):
     function, reference, *_ = UNARY[name]
     x = np.array(SPECIAL, dtype="f4")
@@ -289,7 +291,10 @@ def test_integers(level):
 
 
 def test_promotion():
-    tensors = {d: fd.ones(2, dtype=getattr(fd, d)) for d in ("bool", "uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "float64")}
+    tensors = {
+        d: fd.ones(2, dtype=getattr(fd, d))
+        for d in ("bool", "uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "float64")
+    }
     torch = pytest.importorskip("torch")
     for da, a in tensors.items():
         ta = torch.ones(2, dtype=getattr(torch, da))
@@ -306,7 +311,15 @@ def test_promotion():
 
 def test_conversions(level):
     values = np.array([0.0, 1.0, -1.5, 3.75, 100.25, -100.0, 65504.0, 1e-7])
-    dtypes = {"f8": fd.float64, "f4": fd.float32, "f2": fd.float16, "i8": fd.int64, "i4": fd.int32, "i1": fd.int8, "?": fd.bool}
+    dtypes = {
+        "f8": fd.float64,
+        "f4": fd.float32,
+        "f2": fd.float16,
+        "i8": fd.int64,
+        "i4": fd.int32,
+        "i1": fd.int8,
+        "?": fd.bool,
+    }
     for source in dtypes:
         with np.errstate(all="ignore"):
             x = (values[:6] if source[0] in "i?" else values).astype(source)
@@ -317,7 +330,9 @@ def test_conversions(level):
                 with np.errstate(all="ignore"):
                     np.testing.assert_array_equal(t.to(dtype).numpy(), x.astype(target))
     bf = fd.tensor([1.0, 1.00390625, 1.01171875, math.nan, math.inf, 3e38]).bfloat16().float()  # ties to even
-    np.testing.assert_array_equal(bf.numpy(), np.array([1.0, 1.0, 1.015625, math.nan, math.inf, np.float32(3.00405527e38)], dtype="f4"))
+    np.testing.assert_array_equal(
+        bf.numpy(), np.array([1.0, 1.0, 1.015625, math.nan, math.inf, np.float32(3.00405527e38)], dtype="f4")
+    )
 
 
 def test_in_place():

@@ -46,7 +46,9 @@ def test_set(index):
         assert np.array_equal(b.numpy(), a)
 
 
-@pytest.mark.parametrize("index", [0, slice(1, 3), (0, ..., 1), ROWS, (slice(None), COLS), MASK, (COLS, slice(None), COLS)], ids=repr)
+@pytest.mark.parametrize(
+    "index", [0, slice(1, 3), (0, ..., 1), ROWS, (slice(None), COLS), MASK, (COLS, slice(None), COLS)], ids=repr
+)
 def test_gradients(index):
     rng = np.random.default_rng(0)
     x = fd.from_numpy(rng.standard_normal(SHAPE)).requires_grad_()
@@ -78,7 +80,11 @@ def test_repeated_places_accumulate():
     assert y.grad.tolist() == [0, 2, 0, 1]
 
 
-@pytest.mark.parametrize("index", [4, -5, (0, 5), (0, 0, 0, 0), [4], np.array([0, -5]), (..., 6), np.ones((3, 5), bool), (..., ...)], ids=repr)
+@pytest.mark.parametrize(
+    "index",
+    [4, -5, (0, 5), (0, 0, 0, 0), [4], np.array([0, -5]), (..., 6), np.ones((3, 5), bool), (..., ...)],
+    ids=repr,
+)
 def test_out_of_range(index):
     x = fd.zeros(SHAPE)
     with pytest.raises(IndexError, match=r"index|select"):

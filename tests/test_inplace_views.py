@@ -44,7 +44,9 @@ def sliced_operator(x):
     return y * y
 
 
-@pytest.mark.parametrize("function", [doubled_row, sibling_view, written_base, transposed_base, view_of_view, sliced_operator])
+@pytest.mark.parametrize(
+    "function", [doubled_row, sibling_view, written_base, transposed_base, view_of_view, sliced_operator]
+)
 def test_gradient(function):
     x = fd.from_numpy(np.random.default_rng(0).standard_normal((3, 4))).requires_grad_()
     assert fd.autograd.gradcheck(function, x)

@@ -2,10 +2,11 @@
 
 import itertools
 
-import fastdl as fd
-import fastdl.nn.functional as F
 import numpy as np
 import pytest
+
+import fastdl as fd
+import fastdl.nn.functional as F
 from fastdl import _C
 from fastdl.autograd import gradcheck, gradgradcheck
 
@@ -50,7 +51,16 @@ def assert_product(y, a, b, dtype, addend=None):
 @pytest.mark.parametrize("layouts", list(itertools.product(["N", "T", "padded", "strided", "row"], repeat=2)))
 def test_layouts(level, layouts):
     rng = np.random.default_rng(0)
-    for m, k, n in [(1, 1, 1), (1, 65, 7), (7, 3, 1), (13, 17, 33), (65, 129, 31), (12, 16, 32), (129, 401, 70), (40, 7, 129)]:
+    for m, k, n in [
+        (1, 1, 1),
+        (1, 65, 7),
+        (7, 3, 1),
+        (13, 17, 33),
+        (65, 129, 31),
+        (12, 16, 32),
+        (129, 401, 70),
+        (40, 7, 129),
+    ]:
         a, a64 = operand(rng, m, k, layouts[0])
         b, b64 = operand(rng, k, n, layouts[1])
         assert_product(a @ b, a64, b64, "float32")
@@ -184,7 +194,11 @@ def test_same_bits_at_any_thread_count(level):
         (lambda: fd.matmul(fd.tensor(1.0), fd.ones(2)), "ShapeError", "at least one dimension"),
         (lambda: fd.ones(3, 2, 2) @ fd.ones(2, 2, 2), "ShapeError", "matmul"),
         (lambda: fd.ones(2, 2) @ fd.ones(2, 2, dtype=fd.float64), "DTypeError", "float32 and float64"),
-        (lambda: F.linear(fd.ones(32, 100), fd.ones(10, 784)), "ShapeError", r"linear: input \[32, 100\] needs last dimension 784"),
+        (
+            lambda: F.linear(fd.ones(32, 100), fd.ones(10, 784)),
+            "ShapeError",
+            r"linear: input \[32, 100\] needs last dimension 784",
+        ),
         (lambda: F.linear(fd.ones(2, 3), fd.ones(4, 3), fd.ones(3)), "ShapeError", "bias"),
         (lambda: fd.addmm(fd.ones(3, 3), fd.ones(2, 2), fd.ones(2, 2)), "ShapeError", "addmm"),
     ],

@@ -42,14 +42,29 @@ def test_what_is_registered():
     names = ["blocks.0.weight", "blocks.1.weight", "classifier.0.weight", "classifier.0.bias", "classifier.1.weight",
              "classifier.1.bias"]  # fmt: skip
     assert [n for n, _ in net.named_parameters()] == names
-    assert [n for n, _ in net.named_buffers()] == ["blocks.0.total", "blocks.0.scratch", "blocks.1.total", "blocks.1.scratch"]
-    assert list(net.state_dict()) == ["blocks.0.weight", "blocks.0.total", "blocks.1.weight", "blocks.1.total", *names[2:]]
+    assert [n for n, _ in net.named_buffers()] == [
+        "blocks.0.total",
+        "blocks.0.scratch",
+        "blocks.1.total",
+        "blocks.1.scratch",
+    ]
+    assert list(net.state_dict()) == [
+        "blocks.0.weight",
+        "blocks.0.total",
+        "blocks.1.weight",
+        "blocks.1.total",
+        *names[2:],
+    ]
     assert [n for n, _ in net.named_children()] == ["blocks", "classifier"]
     assert [n for n, _ in net.named_modules()][:3] == ["", "blocks", "blocks.0"]
     assert net.get_submodule("blocks.1") is net.blocks[1]
     assert net.get_parameter("blocks.1.weight") is net.blocks[1].weight
     assert net.get_buffer("blocks.1.total") is net.blocks[1].total
-    for call in (lambda: net.get_submodule("blocks.7"), lambda: net.get_parameter("blocks.1.total"), lambda: net.missing):
+    for call in (
+        lambda: net.get_submodule("blocks.7"),
+        lambda: net.get_parameter("blocks.1.total"),
+        lambda: net.missing,
+    ):
         with pytest.raises(AttributeError):
             call()
 
@@ -280,8 +295,9 @@ def test_full_backward_hooks():
     seen = {}
     layer.register_full_backward_pre_hook(lambda m, grad_output: (grad_output[0] * 2,))
     handle = layer.register_full_backward_hook(
-        lambda m, grad_input, grad_output: seen.update(i=grad_input[0].tolist(), o=grad_output[0].tolist())
-        or (grad_input[0] * 10,)
+        lambda m, grad_input, grad_output: (
+            seen.update(i=grad_input[0].tolist(), o=grad_output[0].tolist()) or (grad_input[0] * 10,)
+        )
     )
     x = fd.ones(1, 2, requires_grad=True)
     layer(x).sum().backward()

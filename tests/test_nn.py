@@ -371,10 +371,15 @@ def text_of(module):
 def test_as_torch(case, torch):
     name, arguments, options, inputs = case
     fd.manual_seed(0)
-    ours, theirs = getattr(nn, name)(*arguments, **options).double(), getattr(torch.nn, name)(*arguments, **options).double()
+    ours, theirs = (
+        getattr(nn, name)(*arguments, **options).double(),
+        getattr(torch.nn, name)(*arguments, **options).double(),
+    )
     assert text_of(ours) == text_of(theirs)
     state = theirs.state_dict()
-    assert [(k, tuple(v.shape)) for k, v in ours.state_dict().items()] == [(k, tuple(v.shape)) for k, v in state.items()]
+    assert [(k, tuple(v.shape)) for k, v in ours.state_dict().items()] == [
+        (k, tuple(v.shape)) for k, v in state.items()
+    ]
     assert [k for k, _ in ours.named_parameters()] == [k for k, _ in theirs.named_parameters()]
     rng = np.random.default_rng(0)
     for value in state.values():  # also what starts as zeros and ones

@@ -22,7 +22,9 @@ def sgd(p, g, state, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov
     return p - lr * g
 
 
-def adam(p, g, state, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False, decoupled=False):
+def adam(
+    p, g, state, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, maximize=False, decoupled=False
+):
     g = -g if maximize else g
     if decoupled:
         p = p * (1 - lr * weight_decay)

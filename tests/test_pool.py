@@ -35,7 +35,8 @@ def spans(size, kernel, stride, padding, dilation, ceil_mode):
         out -= 1
     starts = [o * stride - padding for o in range(out)]
     return [
-        ([i for i in range(s, s + dilation * kernel, dilation) if 0 <= i < size], min(s + kernel, size + padding) - s) for s in starts
+        ([i for i in range(s, s + dilation * kernel, dilation) if 0 <= i < size], min(s + kernel, size + padding) - s)
+        for s in starts
     ]
 
 
@@ -65,7 +66,9 @@ def plain_avg_gradient(gy, shape, rows, columns, divisor):
     gx = np.zeros(shape)
     for i, (r, full_r) in enumerate(rows):
         for j, (c, full_c) in enumerate(columns):
-            gx[:, :, r[0] : r[-1] + 1, c[0] : c[-1] + 1] += (gy[:, :, i, j] / divisor(len(r) * len(c), full_r * full_c))[..., None, None]
+            gx[:, :, r[0] : r[-1] + 1, c[0] : c[-1] + 1] += (
+                gy[:, :, i, j] / divisor(len(r) * len(c), full_r * full_c)
+            )[..., None, None]
     return gx
 
 
@@ -79,7 +82,6 @@ def image(a, dtype, channels_last):
 
 def array(t):
     return t.detach().to(fd.float64).numpy()
-
 
 
 @pytest.fixture(params=["base", "avx2", "avx512"])
@@ -116,10 +118,16 @@ def test_max_pool2d(level, windows, channels_last):
         x[0, 0, 2, 2] = x[0, 0, 2, 3] = 9.0  # equal maxima: the first counts
         s = kernel if stride is None else stride
         rows, columns = (
-            spans(shape[2 + d], pair(kernel)[d], pair(s)[d], pair(padding)[d], pair(dilation)[d], ceil_mode) for d in range(2)
+            spans(shape[2 + d], pair(kernel)[d], pair(s)[d], pair(padding)[d], pair(dilation)[d], ceil_mode)
+            for d in range(2)
         )
         check_max(
-            x, dtype, channels_last, rows, columns, lambda t: F.max_pool2d(t, kernel, stride, padding, dilation, ceil_mode, True)
+            x,
+            dtype,
+            channels_last,
+            rows,
+            columns,
+            lambda t: F.max_pool2d(t, kernel, stride, padding, dilation, ceil_mode, True),
         )
 
 
@@ -131,7 +139,15 @@ def test_adaptive_pools(level, channels_last):
             out = [o or shape[2 + d] for d, o in enumerate(pair(size))]
             rows, columns = adaptive_spans(shape[2], out[0]), adaptive_spans(shape[3], out[1])
             check_max(x, dtype, channels_last, rows, columns, lambda t, s=size: F.adaptive_max_pool2d(t, s, True))
-            check_avg(x, dtype, channels_last, rows, columns, lambda inside, full: inside, lambda t, s=size: F.adaptive_avg_pool2d(t, s))
+            check_avg(
+                x,
+                dtype,
+                channels_last,
+                rows,
+                columns,
+                lambda inside, full: inside,
+                lambda t, s=size: F.adaptive_avg_pool2d(t, s),
+            )
 
 
 def check_avg(x, dtype, channels_last, rows, columns, divisor, pool):
@@ -153,7 +169,9 @@ def test_avg_pool2d(level, windows, channels_last):
     s = kernel if stride is None else stride
     for shape, dtype in zip(SHAPES, (fd.float32, fd.float64, fd.bfloat16, fd.float16), strict=True):
         x = array(fd.tensor(np.random.default_rng(0).standard_normal(shape), dtype=dtype))
-        rows, columns = (spans(shape[2 + d], pair(kernel)[d], pair(s)[d], pair(padding)[d], 1, ceil_mode) for d in range(2))
+        rows, columns = (
+            spans(shape[2 + d], pair(kernel)[d], pair(s)[d], pair(padding)[d], 1, ceil_mode) for d in range(2)
+        )
         for include, override, divisor in (
             (True, None, lambda inside, full: full),
             (False, None, lambda inside, full: inside),

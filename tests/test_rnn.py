@@ -1,8 +1,9 @@
 """Recurrent layers: against the formulas in NumPy float64, gradients of both orders, and PyTorch where it is installed."""
 
-import fastdl as fd
 import numpy as np
 import pytest
+
+import fastdl as fd
 from fastdl import _C
 from fastdl.autograd import gradcheck, gradgradcheck
 
@@ -37,7 +38,15 @@ def reference(cell, x, h, c, w_ih, w_hh, b_ih, b_hh, reverse):
 def operands(cell, steps, batch, features, hidden, seed=0):
     rng = np.random.default_rng(seed)
     rows, k = GATES[cell] * hidden, hidden**-0.5
-    shapes = [(steps, batch, features), (batch, hidden), (batch, hidden), (rows, features), (rows, hidden), (rows,), (rows,)]
+    shapes = [
+        (steps, batch, features),
+        (batch, hidden),
+        (batch, hidden),
+        (rows, features),
+        (rows, hidden),
+        (rows,),
+        (rows,),
+    ]
     return [rng.standard_normal(s) * (1 if n < 3 else k) for n, s in enumerate(shapes)]
 
 
@@ -110,7 +119,9 @@ def test_same_bits_at_any_thread_count(cell):
             fd.set_num_threads(threads)
             y = layer(cell, *values)[0]
             y.sum().backward()
-            results.append([y.detach().numpy().tobytes()] + [v.grad.numpy().tobytes() for v in values if v.grad is not None])
+            results.append(
+                [y.detach().numpy().tobytes()] + [v.grad.numpy().tobytes() for v in values if v.grad is not None]
+            )
             for v in values:
                 v.grad = None
     finally:

@@ -310,6 +310,7 @@ Tensor number_to_tensor(PyObject* o) {
 
 bool init_tensor_type(PyObject* module) {
   PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>("A strided array of one dtype on one device, with a gradient if it asks for one.")},
       slot(Py_tp_new, tensor_new),
       slot(Py_tp_init, tensor_init),
       slot(Py_tp_dealloc, dealloc),

@@ -74,9 +74,7 @@ def _read(file, name, shape):
     if len(sizes) < 4 * rank:
         raise ValueError(f"read_idx: {name} is truncated: expected {rank} dimensions of 4 bytes, found {len(sizes)}")
     dims = tuple(int.from_bytes(sizes[4 * i : 4 * i + 4], "big") for i in range(rank))
-    if shape is not None and (
-        len(shape) != rank or any(want not in (None, dim) for want, dim in zip(shape, dims))
-    ):
+    if shape is not None and (len(shape) != rank or any(want not in (None, dim) for want, dim in zip(shape, dims))):
         wanted = " x ".join("any" if want is None else str(want) for want in shape)
         raise ValueError(f"read_idx: {name} has dimensions {' x '.join(map(str, dims))}; expected {wanted}")
     expected = math.prod(dims) * int(_TYPES[header[2]][-1])

@@ -39,7 +39,9 @@ class _ConvNd(Module):
             if padding not in ("same", "valid"):
                 raise ValueError(f"{name}: padding must be ints, 'same' or 'valid', got {padding!r}")
             if padding == "same" and any(s != 1 for s in self.stride):
-                raise ValueError(f"{name}: padding='same' is not supported for strided convolutions, got stride {stride}")
+                raise ValueError(
+                    f"{name}: padding='same' is not supported for strided convolutions, got stride {stride}"
+                )
             self.padding = padding
         else:
             self.padding = _tuple(padding, n)
@@ -52,7 +54,9 @@ class _ConvNd(Module):
         self._pad = tuple(p for side in reversed(sides) for p in side)
         channels = (in_channels, out_channels // groups) if self.transposed else (out_channels, in_channels // groups)
         self.weight = Parameter(fastdl.empty(*channels, *self.kernel_size, device=device, dtype=dtype))
-        self.register_parameter("bias", Parameter(fastdl.empty(out_channels, device=device, dtype=dtype)) if bias else None)
+        self.register_parameter(
+            "bias", Parameter(fastdl.empty(out_channels, device=device, dtype=dtype)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self):

@@ -164,7 +164,9 @@ def dirac_(tensor, groups=1):
     [[[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]]
     """
     if tensor.ndim not in (3, 4, 5):
-        raise fastdl.ShapeError(f"dirac_: only tensors with 3, 4 or 5 dimensions are supported, got {list(tensor.shape)}")
+        raise fastdl.ShapeError(
+            f"dirac_: only tensors with 3, 4 or 5 dimensions are supported, got {list(tensor.shape)}"
+        )
     out_channels = tensor.shape[0]
     if out_channels % groups:
         raise fastdl.ShapeError(f"dirac_: dimension 0 of {list(tensor.shape)} must be divisible by groups = {groups}")

@@ -109,7 +109,9 @@ class Module:
         self._check_new_name("parameter", name)
         self._check_free(name, registry)
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign {type(param).__name__!r} object to parameter {name!r} (Parameter or None required)")
+            raise TypeError(
+                f"cannot assign {type(param).__name__!r} object to parameter {name!r} (Parameter or None required)"
+            )
         if param is not None and not param.is_leaf:
             raise ValueError(f"cannot register parameter {name!r}: it has history; detach it first")
         self._enter(registry, name, param)
@@ -124,7 +126,9 @@ class Module:
         self._check_new_name("buffer", name)
         self._check_free(name, registry)
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"cannot assign {type(tensor).__name__!r} object to buffer {name!r} (Tensor or None required)")
+            raise TypeError(
+                f"cannot assign {type(tensor).__name__!r} object to buffer {name!r} (Tensor or None required)"
+            )
         self._enter(registry, name, tensor, persistent)
 
     def register_module(self, name, module):
@@ -154,9 +158,13 @@ class Module:
             if value is not None:
                 for registry, kind in (("_parameter_names", "Parameter"), ("_module_names", "Module")):
                     if name in attributes.get(registry, ()):
-                        raise TypeError(f"cannot assign {type(value).__name__!r} object to {name!r} ({kind} or None expected)")
+                        raise TypeError(
+                            f"cannot assign {type(value).__name__!r} object to {name!r} ({kind} or None expected)"
+                        )
                 if name in attributes.get("_buffer_names", ()) and not isinstance(value, Tensor):
-                    raise TypeError(f"cannot assign {type(value).__name__!r} object to buffer {name!r} (Tensor or None expected)")
+                    raise TypeError(
+                        f"cannot assign {type(value).__name__!r} object to buffer {name!r} (Tensor or None expected)"
+                    )
             object.__setattr__(self, name, value)
 
     def __delattr__(self, name):
@@ -190,7 +198,9 @@ class Module:
         attributes = self.__dict__
         for name in self._module_names:
             if attributes[name] is not None:
-                yield from attributes[name].named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+                yield from attributes[name].named_modules(
+                    memo, f"{prefix}.{name}" if prefix else name, remove_duplicate
+                )
 
     def modules(self):
         """Yields this module and all below it, each once."""
@@ -317,7 +327,7 @@ class Module:
             TypeError: a dtype that is not floating-point.
 
         >>> nn.Linear(2, 3).to(fd.float64).weight.dtype
-        float64
+        fastdl.float64
         """
         device, dtype, memory_format = _parse_to(*args, **kwargs)
 
@@ -538,7 +548,9 @@ class Module:
         if strict and report.missing_keys:
             errors.insert(0, "Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in report.missing_keys) + ".")
         if strict and report.unexpected_keys:
-            errors.insert(0, "Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in report.unexpected_keys) + ".")
+            errors.insert(
+                0, "Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in report.unexpected_keys) + "."
+            )
         if errors:
             raise fastdl.Error(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(errors))
         with no_grad():

@@ -33,7 +33,9 @@ class Embedding(Module):
             raise ValueError("Embedding: sparse gradients are not supported")
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(f"Embedding: padding_idx {padding_idx} must be within num_embeddings = {num_embeddings}")
+                raise ValueError(
+                    f"Embedding: padding_idx {padding_idx} must be within num_embeddings = {num_embeddings}"
+                )
             padding_idx %= num_embeddings
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
         self.max_norm, self.norm_type = max_norm, norm_type

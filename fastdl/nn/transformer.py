@@ -144,7 +144,13 @@ class TransformerDecoderLayer(Module):
                 tgt_is_causal=False, memory_is_causal=False):  # fmt: skip
         def attend(x):
             y, _ = self.self_attn(
-                x, x, x, attn_mask=tgt_mask, key_padding_mask=tgt_key_padding_mask, need_weights=False, is_causal=tgt_is_causal
+                x,
+                x,
+                x,
+                attn_mask=tgt_mask,
+                key_padding_mask=tgt_key_padding_mask,
+                need_weights=False,
+                is_causal=tgt_is_causal,
             )
             return self.dropout1(y)
 

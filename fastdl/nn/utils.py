@@ -120,7 +120,9 @@ def vector_to_parameters(vec, parameters):
     parameters = list(parameters)
     total = sum(p.numel() for p in parameters)
     if vec.ndim != 1 or vec.numel() != total:
-        raise fastdl.ShapeError(f"vector_to_parameters: vector {list(vec.shape)} for parameters of {total} elements in all")
+        raise fastdl.ShapeError(
+            f"vector_to_parameters: vector {list(vec.shape)} for parameters of {total} elements in all"
+        )
     begin = 0
     with no_grad():
         for p in parameters:

@@ -220,7 +220,9 @@ class LinearLR(LRScheduler):
 
     def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1):
         if not 0 < start_factor <= 1:
-            raise ValueError(f"starting multiplicative factor expected to be greater than 0 and less or equal to 1, got {start_factor}")
+            raise ValueError(
+                f"starting multiplicative factor expected to be greater than 0 and less or equal to 1, got {start_factor}"
+            )
         if not 0 <= end_factor <= 1:
             raise ValueError(f"ending multiplicative factor expected to be between 0 and 1, got {end_factor}")
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
@@ -485,7 +487,9 @@ class OneCycleLR(LRScheduler):
 def _per_group(name, value, groups):
     if isinstance(value, (list, tuple)):
         if len(value) != len(groups):
-            raise ValueError(f"{name} must have the same length as optimizer.param_groups: got {len(value)}, expected {len(groups)}")
+            raise ValueError(
+                f"{name} must have the same length as optimizer.param_groups: got {len(value)}, expected {len(groups)}"
+            )
         return list(value)
     return [value] * len(groups)
 

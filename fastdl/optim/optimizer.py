@@ -207,7 +207,9 @@ class Optimizer:
         def copied(name, value, parameter):
             if not isinstance(value, Tensor):
                 return value
-            return value.clone() if name == "step" else value.to(device=parameter.device, dtype=parameter.dtype, copy=True)
+            return (
+                value.clone() if name == "step" else value.to(device=parameter.device, dtype=parameter.dtype, copy=True)
+            )
 
         state = defaultdict(dict)
         for index, entries in state_dict["state"].items():

@@ -55,9 +55,7 @@ class Trainer:
         True
     """
 
-    def __init__(
-        self, model, optimizer, loss_fn=None, scheduler=None, metrics=None, callbacks=(), clip_grad_norm=None
-    ):
+    def __init__(self, model, optimizer, loss_fn=None, scheduler=None, metrics=None, callbacks=(), clip_grad_norm=None):
         self.model = model
         self.optimizer = optimizer
         self.loss_fn = loss_fn or nn.CrossEntropyLoss()

@@ -1,0 +1,153 @@
+"""Pooling over windows."""
+
+from fastdl import _C
+
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "max_pool1d",
+    "max_pool2d",
+]
+
+
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """The maximum of each window of a sequence.
+
+    Args:
+        input: (N, C, L), or (C, L).
+        kernel_size, stride, padding, dilation: the windows; stride is kernel_size when None, padding (at most half of
+            kernel_size) never is a maximum.
+        ceil_mode: a last window that hangs over the end counts.
+        return_indices: also return where in L the maxima are (the first of equal ones).
+
+    Raises:
+        ShapeError: an input of other dimensions, or smaller than a window.
+
+    >>> F.max_pool1d(fd.tensor([[1.0, 3.0, 2.0, 4.0]]), 2).tolist()
+    [[3.0, 4.0]]
+    """
+    pool = _C.max_pool_with_indices if return_indices else _C.max_pool
+    return pool(input, 1, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """The maximum of each window of an image; NaN if the window holds one.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        kernel_size, stride, padding, dilation: the windows, an int or one each for height and width; stride is
+            kernel_size when None, padding (at most half of kernel_size) never is a maximum.
+        ceil_mode: a last window that hangs over the edge counts.
+        return_indices: also return where in H x W (as h * W + w) the maxima are (the first of equal ones).
+
+    Raises:
+        ShapeError: an input of other dimensions, or smaller than a window.
+
+    >>> F.max_pool2d(fd.tensor([[[1.0, 2.0], [3.0, 0.0]]]), 2).tolist()
+    [[[3.0]]]
+    """
+    pool = _C.max_pool_with_indices if return_indices else _C.max_pool
+    return pool(input, 2, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    """The mean of each window of a sequence.
+
+    Args:
+        input: (N, C, L), or (C, L).
+        kernel_size, stride, padding: the windows; stride is kernel_size when None.
+        ceil_mode: a last window that hangs over the end counts.
+        count_include_pad: whether the zeros of the padding count in the mean.
+
+    Raises:
+        ShapeError: an input of other dimensions, or smaller than a window.
+
+    >>> F.avg_pool1d(fd.tensor([[1.0, 3.0, 2.0, 4.0]]), 2).tolist()
+    [[2.0, 3.0]]
+    """
+    return _C.avg_pool(input, 1, kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+
+def avg_pool2d(
+    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+):
+    """The mean of each window of an image.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        kernel_size, stride, padding: the windows, an int or one each for height and width; stride is kernel_size when None.
+        ceil_mode: a last window that hangs over the edge counts.
+        count_include_pad: whether the zeros of the padding count in the mean.
+        divisor_override: what the sums are divided by, in place of the windows' sizes.
+
+    Raises:
+        ShapeError: an input of other dimensions, or smaller than a window.
+
+    >>> F.avg_pool2d(fd.tensor([[[1.0, 2.0], [3.0, 0.0]]]), 2).tolist()
+    [[[1.5]]]
+    """
+    return _C.avg_pool(input, 2, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def _adaptive_size(output_size):
+    return [-1 if s is None else s for s in output_size] if isinstance(output_size, (tuple, list)) else output_size
+
+
+def adaptive_max_pool1d(input, output_size, return_indices=False):
+    """The maximum of each of `output_size` parts of a sequence: part i is floor(i L / size) to ceil((i + 1) L / size).
+
+    Args:
+        input: (N, C, L), or (C, L).
+        output_size: an int.
+        return_indices: also return where in L the maxima are.
+
+    >>> F.adaptive_max_pool1d(fd.tensor([[1.0, 3.0, 2.0, 4.0]]), 2).tolist()
+    [[3.0, 4.0]]
+    """
+    output, indices = _C.adaptive_max_pool(input, 1, _adaptive_size(output_size))
+    return (output, indices) if return_indices else output
+
+
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    """The maximum of each of `output_size` parts of an image (the parts as in `adaptive_max_pool1d`).
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        output_size: an int, or (height, width); None keeps the input's size.
+        return_indices: also return where in H x W the maxima are.
+
+    >>> F.adaptive_max_pool2d(fd.ones(1, 3, 7, 5), (2, None)).shape
+    (1, 3, 2, 5)
+    """
+    output, indices = _C.adaptive_max_pool(input, 2, _adaptive_size(output_size))
+    return (output, indices) if return_indices else output
+
+
+def adaptive_avg_pool1d(input, output_size):
+    """The mean of each of `output_size` parts of a sequence (the parts as in `adaptive_max_pool1d`).
+
+    Args:
+        input: (N, C, L), or (C, L).
+        output_size: an int.
+
+    >>> F.adaptive_avg_pool1d(fd.tensor([[1.0, 3.0, 2.0, 4.0]]), 2).tolist()
+    [[2.0, 3.0]]
+    """
+    return _C.adaptive_avg_pool(input, 1, _adaptive_size(output_size))
+
+
+def adaptive_avg_pool2d(input, output_size):
+    """The mean of each of `output_size` parts of an image (the parts as in `adaptive_max_pool1d`).
+
+    Args:
+        input: (N, C, H, W), or (C, H, W).
+        output_size: an int, or (height, width); None keeps the input's size. 1 is global average pooling.
+
+    >>> F.adaptive_avg_pool2d(fd.ones(1, 3, 7, 5), 1).shape
+    (1, 3, 1, 1)
+    """
+    return _C.adaptive_avg_pool(input, 2, _adaptive_size(output_size))
