@@ -1,6 +1,5 @@
 """Normalization over batches, layers, groups and channels."""
 
-import fastdl
 from fastdl import _C
 
 __all__ = [
