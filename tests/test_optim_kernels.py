@@ -219,5 +219,7 @@ def test_parameters_without_a_gradient_are_left_alone():
     g[1] = fd.ones_like(p[1])
     alone = [[x[1].clone()] for x in (p, m, v)]
     _C.adam_step(p, g, m, v, [], steps, 1e-2, 0.9, 0.99, 1e-8, 0.1, True, False, False)
-    _C.adam_step(alone[0], [g[1]], alone[1], alone[2], [], counts(0, [0]), 1e-2, 0.9, 0.99, 1e-8, 0.1, True, False, False)
+    _C.adam_step(
+        alone[0], [g[1]], alone[1], alone[2], [], counts(0, [0]), 1e-2, 0.9, 0.99, 1e-8, 0.1, True, False, False
+    )
     assert p[1].tolist() == alone[0][0].tolist()
