@@ -152,6 +152,7 @@ op(
         ]
         + [S(r(5, 3, 4), None, None, training=True)]
     ),
+    nograd=(1, 2),
     function=batch_norm_call,
     dtypes=SMALL,
     grad=1,

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 import fastdl as fd
 
 shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=6)
-floats32 = st.floats(-1e3, 1e3, width=32, allow_subnormal=False)  # kernels flush subnormals
+floats32 = st.floats(-1e3, 1e3, width=32, allow_subnormal=False)  # kernels flush subnormal numbers
 arrays = hnp.arrays(np.float32, shapes, elements=floats32)
 DTYPES = ("bool", "uint8", "int8", "int32", "int64", "float16", "float32", "float64")
 

@@ -246,15 +246,16 @@ template <class V> FASTDL_INLINE V normal_pdf(V x) {
 }
 
 // x normal_cdf(x) as max(x, 0) - |x| q(|x|), where q(a) = erfc(a / sqrt(2)) / 2 = 2^(a P(a) - 1) is the upper tail: one
-// exponential for all x, and no cancellation below 0. From |x| = 6 on, the second term is below 1e-8 and left out.
+// exponential for all x, and no cancellation below 0. From |x| = 6 on, the second term, below 1e-8, is left
+// out: below -6 the result is 0, its limit at minus infinity.
 FASTDL_INLINE vf32 gelu(vf32 x) {
   const vf32 a = min<vf32>(broadcast<vf32>(6.0f), abs(x));
   const vf32 p = polynomial<vf32>(a, -1.1511043e+00f, -4.5922112e-01f, -5.2433025e-02f, 6.91864e-03f, 4.2337742e-05f,
                                   -3.1381828e-04f, 9.253909e-05f, -1.5510594e-05f, 1.6161207e-06f, -9.7409206e-08f,
                                   2.5993137e-09f);
-  const vf32 positive = x <= 0 ? x * 0.0f : x;  // NaN at -inf, as in PyTorch
-  return positive - (a < 6.0f ? 0.5f * a * exp2_in_range(a * p) : zero<vf32>());
+  const vf32 positive = x <= 0 ? zero<vf32>() : x;
+  return positive - select<vf32>(a >= 6.0f, zero<vf32>(), 0.5f * a * exp2_in_range(a * p));
 }
-FASTDL_INLINE vf64 gelu(vf64 x) { return x * normal_cdf(x); }
+FASTDL_INLINE vf64 gelu(vf64 x) { return select<vf64>(x < -40.0, zero<vf64>(), x * normal_cdf(x)); }
 
 }  // namespace FASTDL_CPU_NAMESPACE
