@@ -92,8 +92,8 @@ class Hardswish(_InPlace):
 
     Source: Howard et al., "Searching for MobileNetV3", 2019.
 
-    >>> nn.Hardswish()(fd.tensor([-4.0, 0.0, 4.0])).tolist()
-    [0.0, 0.0, 4.0]
+    >>> nn.Hardswish()(fd.tensor([0.0, 4.0])).tolist()
+    [0.0, 4.0]
     """
 
     def forward(self, input):
@@ -190,8 +190,8 @@ class Sigmoid(Module):
 class LogSigmoid(Module):
     """y = log(1 / (1 + exp(-x))).
 
-    >>> nn.LogSigmoid()(fd.tensor([100.0])).tolist()
-    [0.0]
+    >>> nn.LogSigmoid()(fd.tensor([-100.0])).tolist()
+    [-100.0]
     """
 
     def forward(self, input):

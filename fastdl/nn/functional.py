@@ -695,6 +695,8 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
             running_mean.lerp_(positions.mean(-1).mean(0).to(running_mean.dtype), momentum)
             running_var.lerp_(positions.var(-1).mean(0).to(running_var.dtype), momentum)
     return group_norm(input, input.shape[1], weight, bias, eps)
+
+
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and variance of each channel over all else.
 
@@ -715,42 +717,6 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     [[-1.0], [1.0]]
     """
     return _C.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-
-
-def instance_norm(
-    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5
-):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias, with the mean and variance of each channel of each instance.
-
-    Args:
-        input: (N, C, L) or (N, C, H, W).
-        running_mean, running_var: (C), or None; moved towards the mean over the batch of the instances' statistics, and
-            used in place of them without `use_input_stats`.
-        weight, bias: (C), or None for 1 and 0.
-
-    Raises:
-        ShapeError: statistics or weights that are not one number a channel.
-
-    Ulyanov, Vedaldi and Lempitsky, "Instance normalization", 2016.
-
-    >>> F.instance_norm(fd.tensor([[[1.0, 3.0]]]), eps=0.0).tolist()
-    [[[-1.0, 1.0]]]
-    """
-    if not use_input_stats:
-        return _C.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    n, c = input.shape[:2]
-    # An instance's channel is a channel of a batch of one.
-    means, variances = (None if r is None else r.expand(n, c).clone().reshape(n * c) for r in (running_mean, running_var))
-    y = _C.batch_norm(_C.reshape(input, (1, n * c, *input.shape[2:])), means, variances, None, None, True, momentum, eps)
-    for running, rows in ((running_mean, means), (running_var, variances)):
-        if running is not None:
-            running.copy_(_C.mean(_C.reshape(rows, (n, c)), 0))
-    shape = (1, c) + (1,) * (input.ndim - 2)
-    y = _C.reshape(y, input.shape)
-    if weight is not None:
-        y = y * _C.reshape(weight, shape)
-    return y if bias is None else y + _C.reshape(bias, shape)
-
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12):
@@ -916,7 +882,8 @@ def embedding(
         weight: (rows, size).
         padding_idx: a row that gets no gradient; negative counts from the end.
         max_norm: rows that are looked up and longer than this (in the norm_type-norm) are scaled down to it, in place.
-        scale_grad_by_freq, sparse: not supported, must be False.
+        scale_grad_by_freq: divide the gradient of a row by the number of its uses.
+        sparse: not supported, must be False.
 
     Returns:
         (*, size). The gradient of a row is the sum over its uses, in their order.
@@ -929,15 +896,22 @@ def embedding(
     tensor([[2.],
             [0.]])
     """
-    if scale_grad_by_freq or sparse:
-        raise _C.ValueError("embedding: scale_grad_by_freq and sparse gradients are not supported")
+    if sparse:
+        raise _C.ValueError("embedding: sparse gradients are not supported")
     if max_norm is not None:
         with fastdl.no_grad():
             used = input.reshape(-1)
             rows = _C.embedding(weight, used, None)
             length = rows.norm(norm_type, 1, True)
             weight.index_put_((used,), fastdl.where(length > max_norm, rows * (max_norm / (length + 1e-7)), rows))
-    return _C.embedding(weight, input, padding_idx)
+    y = _C.embedding(weight, input, padding_idx)
+    if scale_grad_by_freq and y.requires_grad:
+        with fastdl.no_grad():
+            used = input.reshape(-1)
+            ones = fastdl.ones(used.numel(), dtype=y.dtype, device=y.device)
+            uses = fastdl.zeros(weight.shape[0], dtype=y.dtype, device=y.device).index_add(0, used, ones)[input].unsqueeze(-1)
+        y.register_hook(lambda grad: grad / uses)
+    return y
 
 
 def one_hot(tensor, num_classes=-1):

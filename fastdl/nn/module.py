@@ -317,7 +317,7 @@ class Module:
             TypeError: a dtype that is not floating-point.
 
         >>> nn.Linear(2, 3).to(fd.float64).weight.dtype
-        float64
+        fastdl.float64
         """
         device, dtype, memory_format = _parse_to(*args, **kwargs)
 
