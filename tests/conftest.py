@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 
@@ -12,6 +13,9 @@ from fastdl import _C
 
 # Children must find the fastdl that the tests run on, not a source folder without the extension.
 os.environ["PYTHONSAFEPATH"] = "1"
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which some of them send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("fastdl", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fastdl")

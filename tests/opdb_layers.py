@@ -156,7 +156,6 @@ op(
     function=batch_norm_call,
     dtypes=SMALL,
     grad=1,
-    nograd=(1, 2),
     bench=[
         Bench(
             "32x64x56x56 fwdbwd",

@@ -91,7 +91,9 @@ def test_as_in_torch(row, torch):
 
 
 def close(ours, theirs, dtype, factor, note):
-    """Two computations of the same thing: as close as two orders of summation are. (Accuracy is judged in test_ops.)"""
+    """Two computations of the same thing: as close as two orders of summation of
+    terms of size one are. (Accuracy is judged in test_ops; some of
+    PyTorch's float64 gradients hold constants in float32.)"""
     assert ours.shape == theirs.shape, f"{note}: shape {ours.shape}, PyTorch's {theirs.shape}"
     if ours.dtype.kind != "f":
         np.testing.assert_array_equal(ours, theirs, err_msg=note)
@@ -100,4 +102,4 @@ def close(ours, theirs, dtype, factor, note):
     finite = theirs[np.isfinite(theirs)]
     scale = np.abs(finite).max() if finite.size else 1.0
     eps = EPSILON.get(dtype if dtype in FLOATS else "float32")
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=16 * factor * eps * max(scale, 1e-3), err_msg=note)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-7 if factor > 1 else 0, atol=32 * factor * eps * max(scale, 0.1), err_msg=note)

@@ -57,6 +57,9 @@ Tensor drop_dims(const Tensor& t, uint32_t mask, bool keepdim) {  // of a tensor
 // g, which lacks the reduced dimensions unless they were kept, with them as size 1.
 Tensor restore_dims(const Tensor& g, const Shape& shape, uint32_t mask) { return reshape(g, kept_shape(shape, mask)); }
 
+// Bool, but uint8 of uint8, as in PyTorch.
+DType truth_dtype(const Tensor& t) { return t.dtype() == DType::u8 ? DType::u8 : DType::b8; }
+
 DType sum_dtype(const Tensor& t, const std::optional<DType>& dtype) {
   return dtype.value_or(is_floating(t.dtype()) ? t.dtype() : DType::i64);
 }
@@ -140,11 +143,11 @@ Tensor amin(const Tensor& t, const Dims& dims, bool keepdim) { return extreme("a
 
 Tensor any(const Tensor& t, const Dims& dims, bool keepdim) {
   const uint32_t mask = dim_mask("any", t, dims);
-  return drop_dims(run(ReduceOp::any, t, mask, DType::b8), mask, keepdim);
+  return drop_dims(run(ReduceOp::any, t, mask, truth_dtype(t)), mask, keepdim);
 }
 Tensor all(const Tensor& t, const Dims& dims, bool keepdim) {
   const uint32_t mask = dim_mask("all", t, dims);
-  return drop_dims(run(ReduceOp::all, t, mask, DType::b8), mask, keepdim);
+  return drop_dims(run(ReduceOp::all, t, mask, truth_dtype(t)), mask, keepdim);
 }
 
 Tensor count_nonzero(const Tensor& t, const Dims& dims) {

@@ -9,7 +9,9 @@ __all__ = [
 ]
 
 
-def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
+def embedding(
+    input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
+):
     """The rows of `weight` at the places `input`.
 
     Args:
@@ -17,7 +19,8 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
         weight: (rows, size).
         padding_idx: a row that gets no gradient; negative counts from the end.
         max_norm: rows that are looked up and longer than this (in the norm_type-norm) are scaled down to it, in place.
-        scale_grad_by_freq, sparse: not supported, must be False.
+        scale_grad_by_freq: divide the gradient of a row by the number of its uses.
+        sparse: not supported, must be False.
 
     Returns:
         (*, size). The gradient of a row is the sum over its uses, in their order.
@@ -30,15 +33,22 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     tensor([[2.],
             [0.]])
     """
-    if scale_grad_by_freq or sparse:
-        raise _C.ValueError("embedding: scale_grad_by_freq and sparse gradients are not supported")
+    if sparse:
+        raise _C.ValueError("embedding: sparse gradients are not supported")
     if max_norm is not None:
         with fastdl.no_grad():
             used = input.reshape(-1)
             rows = _C.embedding(weight, used, None)
             length = rows.norm(norm_type, 1, True)
             weight.index_put_((used,), fastdl.where(length > max_norm, rows * (max_norm / (length + 1e-7)), rows))
-    return _C.embedding(weight, input, padding_idx)
+    y = _C.embedding(weight, input, padding_idx)
+    if scale_grad_by_freq and y.requires_grad:
+        with fastdl.no_grad():
+            used = input.reshape(-1)
+            ones = fastdl.ones(used.numel(), dtype=y.dtype, device=y.device)
+            uses = fastdl.zeros(weight.shape[0], dtype=y.dtype, device=y.device).index_add(0, used, ones)[input].unsqueeze(-1)
+        y.register_hook(lambda grad: grad / uses)
+    return y
 
 
 def one_hot(tensor, num_classes=-1):
