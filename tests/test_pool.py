@@ -216,13 +216,15 @@ def test_gradients():
     assert fd.autograd.gradcheck(lambda x: F.avg_pool2d(x, 3, 2, 1, True, False), [x])
     assert fd.autograd.gradcheck(lambda x: F.adaptive_avg_pool2d(x, (4, 3)), [x])
 
-    def squared_gradient(x):
-        with fd.enable_grad():
-            y = F.avg_pool2d(x, 3, 2, 1)
-            (gx,) = fd.autograd.grad((y * y).sum(), [x], create_graph=True)
-        return (gx * gx).sum()
+    for pool in (lambda x: F.avg_pool2d(x, 3, 2, 1), lambda x: F.max_pool2d(x, 3, 2, 1)):
 
-    assert fd.autograd.gradcheck(squared_gradient, [x])
+        def squared_gradient(x, pool=pool):
+            with fd.enable_grad():
+                y = pool(x)
+                (gx,) = fd.autograd.grad((y * y).sum(), [x], create_graph=True)
+            return (gx * gx).sum()
+
+        assert fd.autograd.gradcheck(squared_gradient, [x])
 
 
 def test_same_bits_at_any_number_of_threads():

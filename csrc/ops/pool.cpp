@@ -97,6 +97,10 @@ Tensor max_pool_gradient(const Tensor& grad, const Tensor& indices, const Shape&
   const Tensor gy = in_layout(grad, channels_last);
   Tensor gx = empty_images(input_shape, gy.dtype(), gy.device(), channels_last);
   if (gx.numel() > 0) launch(&KernelTable::max_pool_backward, gx.device(), MaxPoolArgs{gx.view(), gy.view(), indices.view(), windows});
+  if (records(gy))
+    record("max_pool_backward", gx, {gy}, [indices](GradCall& c) {
+      c.set(0, reshape(gather(flatten(c.grad(), 2, 3), 2, flatten(indices, 2, 3)), indices.shape()));
+    });
   return gx;
 }
 
