@@ -57,7 +57,7 @@ Tensor gather(const Tensor& t, int64_t dim, const Tensor& index) {
     record("gather", out, {t}, [shape = t.shape(), d, places](GradCall& c) {
       const Tensor& g = c.grad();
       const DType sum = sum_dtype(g.dtype());
-      c.set(0, to_dtype(scatter_add(zeros(shape, sum, g.device()), d, places, to_dtype(g, sum)), g.dtype()));
+      c.set(0, to_dtype(scatter_add_(zeros(shape, sum, g.device()), d, places, to_dtype(g, sum)), g.dtype()));
     });
   return out;
 }
@@ -185,7 +185,7 @@ Tensor embedding(const Tensor& weight, const Tensor& indices, const std::optiona
     record("embedding", out, {weight}, [shape = weight.shape(), places, padding_idx](GradCall& c) {
       const Tensor& g = c.grad();
       const DType sum = sum_dtype(g.dtype());
-      Tensor total = index_put(zeros(shape, sum, g.device()), {places}, to_dtype(g, sum), true);
+      Tensor total = index_put_(zeros(shape, sum, g.device()), {places}, to_dtype(g, sum), true);
       if (padding_idx) {
         const int64_t row = *padding_idx < 0 ? *padding_idx + shape[0] : *padding_idx;
         set_item(total, IndexSpec{{{IndexStep::select, 0, row}}, {}}, scalar_tensor(0.0));

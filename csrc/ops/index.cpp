@@ -136,7 +136,7 @@ Tensor index(const Tensor& t, const TensorList& given) {
   if (records(t))
     record("index", out, {t}, [shape = t.shape(), indices](GradCall& c) {
       const DType dtype = c.grad().dtype(), sum = is_half(dtype) ? DType::f32 : dtype;  // of 16-bit floats in float32
-      c.set(0, to_dtype(index_put(zeros(shape, sum, c.grad().device()), indices, to_dtype(c.grad(), sum), true), dtype));
+      c.set(0, to_dtype(index_put_(zeros(shape, sum, c.grad().device()), indices, to_dtype(c.grad(), sum), true), dtype));
     });
   return out;
 }

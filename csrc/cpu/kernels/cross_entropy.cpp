@@ -249,9 +249,16 @@ void cross_entropy_backward(const Context&, const CrossEntropyBackwardArgs& args
 }
 
 void find_bad_label(const Context&, const FindBadLabelArgs& a) {
-  for (int64_t i = 0; i < a.n; ++i) {
-    const int64_t label = a.labels[i];
-    if ((label < 0 || label >= a.limit) && label != a.ignore_index) {
+  const auto bad = [&](int64_t i) {  // without branches; a negative label is a huge unsigned one
+    return (static_cast<uint64_t>(a.labels[i]) >= static_cast<uint64_t>(a.limit)) & (a.labels[i] != a.ignore_index);
+  };
+  constexpr int64_t kBlock = 1024;
+  for (int64_t begin = 0; begin < a.n; begin += kBlock) {
+    const int64_t end = begin + kBlock < a.n ? begin + kBlock : a.n;
+    int64_t found = 0;
+    for (int64_t i = begin; i < end; ++i) found |= bad(i);
+    for (int64_t i = begin; found && i < end; ++i) {
+      if (!bad(i)) continue;
       *a.position = i;
       return;
     }

@@ -48,6 +48,7 @@ class Places {
 };
 
 constexpr int64_t kScatterTasks = 16;
+constexpr int64_t kPrefetchBytes = 1024;
 
 // The task that writes a target: spread evenly, whatever pattern the offsets have.
 FASTDL_INLINE int64_t owner(int64_t offset, int64_t tasks) {
@@ -130,6 +131,10 @@ void index_gather(const Context&, const IndexGatherArgs& a) {
     for (int64_t p = begin; p < end; ++p) {
       const char* source = from + a.offsets[p] * size;
       char* dest = out + place.offset(p) * size;
+      if (p + 1 < end) {  // the start of the next row; the hardware follows once it sees a stream
+        const char* next = from + a.offsets[p + 1] * size;
+        for (int64_t b = 0; b < kPrefetchBytes && b < block.run * size; b += 64) __builtin_prefetch(next + b);
+      }
       if (block.run * size == 4 && block.runs == 1) {
         std::memcpy(dest, source, 4);
         continue;
