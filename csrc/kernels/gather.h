@@ -4,15 +4,15 @@
 
 namespace fastdl {
 
-// out[.., i, ..] = in[.., index[.., i, ..], ..] along dimension `dim`. `index` (int64, all within range) and `out` have one
-// shape; `in` is at least as large in the other dimensions.
+// out[.., i, ..] = in[.., index[.., i, ..], ..] along dimension `dim`. `index` (int64, all within range) and `out` have
+// one shape; `in` is at least as large in the other dimensions.
 struct GatherArgs {
   View in, index, out;
   int32_t dim;
 };
 
-// to[.., index[.., i, ..], ..] = or += values[.., i, ..], in order of i: the last of several equal ones stays. `index` and
-// `values` have one shape, `values` has the dtype of `to`.
+// to[.., index[.., i, ..], ..] = or += values[.., i, ..], in order of i: the last of several equal ones stays. `index`
+// and `values` have one shape, `values` has the dtype of `to`.
 struct ScatterArgs {
   View to, index, values;
   int32_t dim;

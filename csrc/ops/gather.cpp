@@ -7,8 +7,7 @@ namespace {
 
 // The index tensor as contiguous int64; throws unless every index is in [0, limit).
 Tensor checked_index(const char* op, const Tensor& index, int64_t limit, int dim, const Shape& input) {
-  if (!is_integral(index.dtype()))
-    throw DTypeError(str(op, ": index is ", index.dtype(), ", expected int64"));
+  if (!is_integral(index.dtype())) throw DTypeError(str(op, ": index is ", index.dtype(), ", expected int64"));
   const Tensor dense = contiguous(to_dtype(detach(index), DType::i64));
   if (dense.numel() == 0) return dense;
   int64_t position = -1;
@@ -20,8 +19,8 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t limit, int dim
   args.position = &position;
   launch(&KernelTable::find_bad_label, dense.device(), args);
   if (position >= 0)
-    throw IndexError(str(op, ": index ", dense.data<int64_t>()[position], " is out of range for dimension ", dim, " of size ",
-                         limit, " of input ", input));
+    throw IndexError(str(op, ": index ", dense.data<int64_t>()[position], " is out of range for dimension ", dim,
+                         " of size ", limit, " of input ", input));
   return dense;
 }
 
@@ -64,7 +63,8 @@ Tensor gather(const Tensor& t, int64_t dim, const Tensor& index) {
 
 namespace {
 
-Tensor scatter_into(const char* op, const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, bool accumulate) {
+Tensor scatter_into(const char* op, const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+                    bool accumulate) {
   const int d = normalize_dim(dim, self.ndim(), op);
   check_same_device(op, {self, index});
   if (self.ndim() == 0 || index.ndim() == 0) {
@@ -83,8 +83,7 @@ Tensor scatter_into(const char* op, const Tensor& self, int64_t dim, const Tenso
       if (values.shape()[k] != index.shape()[k]) values = narrow(values, k, 0, index.shape()[k]);
   }
   if (values.dtype() != self.dtype()) {
-    if (!source.is_wrapped_number())
-      throw DTypeError(str(op, ": src is ", source.dtype(), ", input ", self.dtype()));
+    if (!source.is_wrapped_number()) throw DTypeError(str(op, ": src is ", source.dtype(), ", input ", self.dtype()));
     values = to_dtype(values, self.dtype());
   }
   const Tensor places = checked_index(op, index, self.shape()[d], d, self.shape());
@@ -121,7 +120,8 @@ Tensor take_along_dim(const Tensor& t, const Tensor& indices, const std::optiona
   if (!dim) return gather(reshape(t, {-1}), 0, reshape(indices, {-1}));
   const int d = normalize_dim(*dim, t.ndim(), "take_along_dim");
   if (indices.ndim() != t.ndim())
-    throw ShapeError(str("take_along_dim: indices ", indices.shape(), " and input ", t.shape(), " need as many dimensions"));
+    throw ShapeError(
+        str("take_along_dim: indices ", indices.shape(), " and input ", t.shape(), " need as many dimensions"));
   Shape a = t.shape(), b = indices.shape();
   if (t.ndim() == 0) return gather(t, 0, indices);
   a[d] = b[d] = 1;

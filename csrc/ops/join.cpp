@@ -24,7 +24,8 @@ Tensor cat(const TensorList& given, int64_t dim) {
     bool fits = t.ndim() == first.ndim();
     for (int k = 0; fits && k < t.ndim(); ++k) fits = k == d || t.shape()[k] == shape[k];
     if (!fits)
-      throw ShapeError(str("cat: tensor ", i, " of shape ", t.shape(), " does not fit ", first.shape(), " outside dimension ", d));
+      throw ShapeError(
+          str("cat: tensor ", i, " of shape ", t.shape(), " does not fit ", first.shape(), " outside dimension ", d));
     if (t.device() != first.device()) throw DeviceError(str("cat: tensor ", i, " is on another device than the first"));
     dtype = promote(dtype, t.dtype());
     shape[d] += t.shape()[d];
