@@ -224,15 +224,14 @@ def test_train_on_a_full_disk(tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == []
 
 
+def without(package, folder):
+    """Environment in which a package cannot be imported"""
+    (folder / "sitecustomize.py").write_text(f"import sys\nsys.modules['{package}'] = None\n")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), environment()["PYTHONPATH"]])}
+
+
 def test_a_missing_package_is_one_line(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['sklearn'] = None\n")
-    paths = os.pathsep.join([str(tmp_path), environment()["PYTHONPATH"]])
-    done = subprocess.run(
-        command("train"), cwd=tmp_path, env=environment(PYTHONPATH=paths), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stderr.endswith("needs the package scikit-learn: pip install 'fastdl[app]'\n")
-    assert len(done.stderr.splitlines()) == 1
+    fails("train", cwd=tmp_path, env=without("sklearn", tmp_path), match=r"scikit-learn: pip install 'fastdl\[app\]'")
 
 
 @pytest.mark.slow
