@@ -4,9 +4,10 @@ from . import _C
 from ._C import Tensor
 
 __all__ = [
-    "arange", "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "eye", "from_numpy", "full", "full_like",
-    "get_default_dtype", "get_num_threads", "is_tensor", "linspace", "memory_stats", "numel", "ones", "ones_like",
-    "reset_peak_memory_stats", "set_default_dtype", "set_num_threads", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "eye", "from_numpy", "full",
+    "full_like", "get_default_dtype", "get_num_threads", "is_tensor", "linspace", "log_softmax", "memory_stats",
+    "numel", "ones", "ones_like", "reset_peak_memory_stats", "set_default_dtype", "set_num_threads", "softmax",
+    "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -183,6 +184,29 @@ def is_tensor(obj):
 def numel(input):
     """The number of elements of `input`."""
     return input.numel()
+
+
+# --- along one dimension ---
+
+
+def softmax(input, dim, *, dtype=None):
+    """exp(x_i) / sum_j exp(x_j) along `dim`; `dtype` converts the input first.
+
+    >>> import fastdl as fd
+    >>> fd.softmax(fd.zeros(2), 0).tolist()
+    [0.5, 0.5]
+    """
+    return _C.softmax(input if dtype is None else input.to(dtype), dim)
+
+
+def log_softmax(input, dim, *, dtype=None):
+    """The logarithm of `softmax`, without overflow: x_i - log(sum_j exp(x_j)) along `dim`.
+
+    >>> import fastdl as fd
+    >>> fd.log_softmax(fd.zeros(1), 0).tolist()
+    [0.0]
+    """
+    return _C.log_softmax(input if dtype is None else input.to(dtype), dim)
 
 
 # --- the library's settings ---
