@@ -244,8 +244,9 @@ void init_ops(PyObject* m) {
   def<&ops::dropout>(m, "dropout(input, p=0.5, training=True)");
 
   // --- optimizers ---
-  def<&ops::sgd_step>(m, "sgd_step(params, grads, momentum_buffers, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False, first=False)");
-  def<&ops::adam_step>(m, "adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, steps, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize)");
+  def<&ops::optimizer_step>(
+      m, "optimizer_step(rule, params, grads, states, cells, lr: number, options=(), weight_decay=0.0, decoupled=False, "
+         "maximize=False)");
   def<&ops::clip_grad_norm_>(m, "clip_grad_norm_(grads, max_norm, norm_type=2.0, error_if_nonfinite=False)");
 
   // --- convolution ---
