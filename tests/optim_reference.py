@@ -132,7 +132,10 @@ def adafactor(p, g, state, lr=1e-2, beta2_decay=-0.8, eps=(None, 1e-3), d=1.0, w
     eps1, beta = np.finfo(np.float64).eps if eps[0] is None else eps[0], 1 - t**beta2_decay
     step = max(eps[1], np.sqrt((p * p).mean())) * min(lr, t**-0.5)
     if p.ndim > 1:
-        r, c = mean(state, "r", (g * g).mean(-1, keepdims=True), beta), mean(state, "c", (g * g).mean(-2, keepdims=True), beta)
+        r, c = (
+            mean(state, "r", (g * g).mean(-1, keepdims=True), beta),
+            mean(state, "c", (g * g).mean(-2, keepdims=True), beta),
+        )
         v = r * c / np.maximum(r.mean(-2, keepdims=True), eps1)
     else:
         v = mean(state, "v", g * g, beta)

@@ -375,8 +375,12 @@ def test_the_graph_sees_the_change():
         (ValueError, lambda: optim.SparseAdam([P()], eps=0.0)),
         (ValueError, lambda: optim.LBFGS([{"params": [P()]}, {"params": [P()]}])),
         (RuntimeError, lambda: optim.LBFGS([P()], line_search_fn="armijo").step(lambda: 0.0)),
-        (ValueError, lambda: optim.Adam([P()]).load_state_dict(
-            {**optim.Adam([P()]).state_dict(), "state": {0: {"step": fd.zeros(2)}}})),
+        (
+            ValueError,
+            lambda: optim.Adam([P()]).load_state_dict(
+                {**optim.Adam([P()]).state_dict(), "state": {0: {"step": fd.zeros(2)}}}
+            ),
+        ),
         (ValueError, lambda: optim.Adam([p := P(), p])),
         (ValueError, lambda: optim.Adam([{"params": [p := P()]}, {"params": [p]}])),
         (ValueError, lambda: optim.SGD([P()]).load_state_dict(optim.SGD([P(), P()]).state_dict())),

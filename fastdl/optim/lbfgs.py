@@ -73,7 +73,9 @@ class LBFGS(Optimizer):
     def _step(self, closure):
         group = self.param_groups[0]
         if group["line_search_fn"] not in (None, "strong_wolfe"):
-            raise RuntimeError(f"LBFGS: unknown line search {group['line_search_fn']!r}, only 'strong_wolfe' is supported")
+            raise RuntimeError(
+                f"LBFGS: unknown line search {group['line_search_fn']!r}, only 'strong_wolfe' is supported"
+            )
         state = self.state[group["params"][0]]
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
@@ -217,7 +219,9 @@ def strong_wolfe(along, t, loss, gradient, slope, length, max_evaluations, c1=1e
             bracket = [previous, point]
         if bracket:
             break
-        further = _cubic_minimum(previous[0], previous[1], previous[3], t, value, rise, t + 0.01 * (t - previous[0]), 10 * t)
+        further = _cubic_minimum(
+            previous[0], previous[1], previous[3], t, value, rise, t + 0.01 * (t - previous[0]), 10 * t
+        )
         previous, point = point, (further, *along(further))
         evaluations += 1
         tries += 1
