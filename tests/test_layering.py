@@ -94,7 +94,7 @@ def test_imports(path):
         relative.match(pattern) and len(relative.parts) == len(Path(pattern).parts) for pattern in USES_EXTENSION
     ):
         assert not {m for m in found if m.startswith("fastdl._C")}, f"{relative} imports _C"
-    if relative.parts[0] == "optim":
+    if relative.parts[0] == "optim" and relative.name != "swa_utils.py":  # whose averaged model is a module
         assert not {m for m in found if m.startswith("fastdl.nn")}, f"{relative} imports nn"
 
 
