@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -318,6 +319,38 @@ def test_a_subclass_may_do_the_whole_step():
     optimizer.step()
     assert p.tolist() == [0.75, 1.25]
     assert optimizer.state_dict()["state"] == {0: {"steps": 1}}
+
+
+def test_other_parameters_for_a_while():
+    w, other = (fd.ones(2, requires_grad=True) for _ in range(2))
+    optimizer = optim.Adam([w], lr=0.5)
+    with pytest.raises(RuntimeError, match="no state yet"), optim.swap_in_optimizer_params_and_state(optimizer, {}, {}):
+        pass
+    w.grad, other.grad = fd.ones(2), fd.full((2,), 2.0)
+    optimizer.step()
+    saved = copy.deepcopy(optimizer.state_dict())
+    saved["param_groups"][0]["lr"] = 0.25
+    before, params = w.tolist(), optimizer.param_groups[0]["params"]
+    with suppress(KeyError), optim.swap_in_optimizer_params_and_state(optimizer, {"w": other}, saved):
+        assert optimizer.param_groups[0]["lr"] == 0.25
+        optimizer.step()
+        raise KeyError
+    assert other.tolist() != [1.0, 1.0]
+    assert saved["state"][0]["step"].item() == 2
+    assert w.tolist() == before
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert optimizer.param_groups[0]["params"] is params
+    assert optimizer.state[w]["step"].item() == 1
+    for wrong, match in (
+        ({}, "with a dict 'state'"),
+        ({**saved, "param_groups": []}, "expected 1 param_groups"),
+        ({**saved, "param_groups": [{"params": [0]}]}, "has the options"),
+        ({**saved, "state": {3: {}}}, r"entries \[3\]"),
+    ):
+        with pytest.raises(RuntimeError, match=match):
+            optim.swap_in_optimizer_params_and_state(optimizer, {"w": other}, wrong).__enter__()
+    with pytest.raises(RuntimeError, match="0 parameters for 1"):
+        optim.swap_in_optimizer_params_and_state(optimizer, {}, saved).__enter__()
 
 
 def test_an_option_that_needs_more_state_keeps_the_rest():

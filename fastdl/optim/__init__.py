@@ -17,10 +17,11 @@ from fastdl.optim.rmsprop import RMSprop
 from fastdl.optim.rprop import Rprop
 from fastdl.optim.sgd import SGD
 from fastdl.optim.sparse_adam import SparseAdam
+from fastdl.optim.stateless import swap_in_optimizer_params_and_state
 
 __all__ = [
     "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Muon", "NAdam",
-    "Optimizer", "RAdam", "RMSprop", "Rprop", "SparseAdam", "lr_scheduler",
+    "Optimizer", "RAdam", "RMSprop", "Rprop", "SparseAdam", "lr_scheduler", "swa_utils", "swap_in_optimizer_params_and_state",
 ]  # fmt: skip
 
 
