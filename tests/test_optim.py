@@ -301,6 +301,18 @@ def test_state_dict_hooks():
     assert log == ["save", 1, "first", "loaded"]
 
 
+def test_state_of_the_wrong_shape_changes_nothing():
+    p, q = P(), fd.ones(3, requires_grad=True)
+    first, second = optim.Adam([p, q]), optim.Adam([q, p], lr=0.5)
+    for t in (p, q):
+        t.grad = fd.ones_like(t)
+    first.step()
+    before = copy.deepcopy(second.state_dict())
+    with pytest.raises(ValueError, match=r"Adam.load_state_dict: parameter 0: .*'exp_avg' has shape \[2\], .* \[3\]"):
+        second.load_state_dict(first.state_dict())
+    assert second.state_dict() == before
+
+
 def test_a_subclass_may_do_the_whole_step():
     class Signs(optim.Optimizer):
         def __init__(self, params, lr):
@@ -311,6 +323,7 @@ def test_a_subclass_may_do_the_whole_step():
             for group in self.param_groups:
                 for p in group["params"]:
                     self.state[p]["steps"] = self.state[p].get("steps", 0) + 1
+                    self.state["all"] = self.state.get("all", 0) + 1
                     p.sub_(p.grad.sign() * group["lr"])
 
     p = P()
@@ -318,7 +331,9 @@ def test_a_subclass_may_do_the_whole_step():
     p.grad = fd.tensor([3.0, -2.0])
     optimizer.step()
     assert p.tolist() == [0.75, 1.25]
-    assert optimizer.state_dict()["state"] == {0: {"steps": 1}}
+    assert optimizer.state_dict()["state"] == {0: {"steps": 1}, "all": 1}
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state["all"] == 1
 
 
 def test_other_parameters_for_a_while():
@@ -392,6 +407,7 @@ def test_the_graph_sees_the_change():
         (ValueError, lambda: optim.AdamW([P()], eps=-1.0)),
         (ValueError, lambda: optim.Adam([P()], differentiable=True)),
         (RuntimeError, lambda: optim.Adam([P()], foreach=True, fused=True)),
+        (ValueError, lambda: optim.SGD([P()], lr=fd.ones(2))),
         (ValueError, lambda: optim.Adamax([P()], betas=(0.9, 1.0))),
         (ValueError, lambda: optim.NAdam([P()], momentum_decay=-1.0)),
         (ValueError, lambda: optim.RMSprop([P()], alpha=-0.1)),

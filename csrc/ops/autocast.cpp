@@ -8,8 +8,8 @@ namespace fastdl::autocast {
 
 namespace {
 
-// A parameter's cast, for as long as the parameter has the memory and the version that were cast. Without a history (made
-// under no_grad) it serves only where none is asked for.
+// A parameter's cast, for as long as the parameter has the memory and the version that were cast. Without a history
+// (made under no_grad) it serves only where none is asked for.
 struct CachedCast {
   Tensor parameter, result;
   const void* data;

@@ -61,7 +61,11 @@ class SameOrder {
   TensorList copies_;
 };
 
-struct RuleInfo { const char* name; OptimizerRule rule; size_t states, cells, options; };
+struct RuleInfo {
+  const char* name;
+  OptimizerRule rule;
+  size_t states, cells, options;
+};
 
 const RuleInfo& find_rule(const std::string& name) {
   static constexpr RuleInfo rules[] = {
@@ -101,8 +105,8 @@ void check_like_params(const std::string& name, const TensorList& list, const Te
       throw ShapeError(str("optimizer_step: ", name, "[", i, "] has shape ", list[i].shape(), ", its parameter ",
                            params[i].shape()));
     if (list[i].dtype() != params[i].dtype())
-      throw DTypeError(str("optimizer_step: ", name, "[", i, "] is ", list[i].dtype(), ", its parameter ",
-                           params[i].dtype()));
+      throw DTypeError(
+          str("optimizer_step: ", name, "[", i, "] is ", list[i].dtype(), ", its parameter ", params[i].dtype()));
   }
 }
 

@@ -46,4 +46,4 @@ class Adadelta(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        return "adadelta", ("square_avg", "acc_delta"), ("step",), (group["rho"], group["eps"])
+        return "adadelta", ("square_avg", "acc_delta"), ("step",), (("rho",), ("eps",))

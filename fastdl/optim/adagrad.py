@@ -57,11 +57,8 @@ class Adagrad(RuleOptimizer):
         for p in group["params"]:
             self.state[p] = self._new_state(p, group)
 
-    def share_memory(self):
-        """Nothing to do: states are in this process only."""
-
     def _rule(self, group):
-        return "adagrad", ("sum",), ("step",), (group["lr_decay"], group["eps"])
+        return "adagrad", ("sum",), ("step",), (("lr_decay",), ("eps",))
 
     def _initial(self, key, group):
         return group["initial_accumulator_value"] if key == "sum" else 0.0

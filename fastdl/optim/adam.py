@@ -1,7 +1,7 @@
 """Adam and AdamW."""
 
 from fastdl.optim.optimizer import check_betas, check_range
-from fastdl.optim.rule import RuleOptimizer
+from fastdl.optim.rule import BETAS, RuleOptimizer
 
 
 class Adam(RuleOptimizer):
@@ -52,7 +52,7 @@ class Adam(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        states, options = ("exp_avg", "exp_avg_sq"), (*group["betas"], group["eps"])
+        states, options = ("exp_avg", "exp_avg_sq"), (*BETAS, ("eps",))
         if group["amsgrad"]:
             return "amsgrad", (*states, "max_exp_avg_sq"), ("step",), options
         return "adam", states, ("step",), options

@@ -1,7 +1,7 @@
 """Adamax."""
 
 from fastdl.optim.optimizer import check_betas, check_range
-from fastdl.optim.rule import RuleOptimizer
+from fastdl.optim.rule import BETAS, RuleOptimizer
 
 
 class Adamax(RuleOptimizer):
@@ -45,4 +45,4 @@ class Adamax(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        return "adamax", ("exp_avg", "exp_inf"), ("step",), (*group["betas"], group["eps"])
+        return "adamax", ("exp_avg", "exp_inf"), ("step",), (*BETAS, ("eps",))

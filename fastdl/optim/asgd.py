@@ -46,7 +46,7 @@ class ASGD(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        return "asgd", ("ax",), ("step", "eta", "mu"), (group["lambd"], group["alpha"], group["t0"])
+        return "asgd", ("ax",), ("step", "eta", "mu"), (("lambd",), ("alpha",), ("t0",))
 
     def _initial(self, key, group):
         return {"eta": float(group["lr"]), "mu": 1.0}.get(key, 0.0)

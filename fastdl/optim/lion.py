@@ -1,7 +1,7 @@
 """Lion."""
 
 from fastdl.optim.optimizer import check_betas, check_range
-from fastdl.optim.rule import RuleOptimizer
+from fastdl.optim.rule import BETAS, RuleOptimizer
 
 
 class Lion(RuleOptimizer):
@@ -41,4 +41,4 @@ class Lion(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        return "lion", ("exp_avg",), (), tuple(group["betas"])
+        return "lion", ("exp_avg",), (), BETAS

@@ -82,6 +82,10 @@ class LRScheduler:
         self._last_lr = self._lrs()
 
 
+class _LRScheduler(LRScheduler):
+    """The base class's old name, to derive from."""
+
+
 class _LambdaScheduler(LRScheduler):
     def __init__(self, optimizer, lr_lambda, last_epoch=-1):
         groups = len(optimizer.param_groups)

@@ -1,7 +1,7 @@
 """NAdam."""
 
 from fastdl.optim.optimizer import check_betas, check_range
-from fastdl.optim.rule import RuleOptimizer
+from fastdl.optim.rule import BETAS, RuleOptimizer
 
 
 class NAdam(RuleOptimizer):
@@ -49,7 +49,7 @@ class NAdam(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        options = (*group["betas"], group["eps"], group["momentum_decay"])
+        options = (*BETAS, ("eps",), ("momentum_decay",))
         return "nadam", ("exp_avg", "exp_avg_sq"), ("step", "mu_product"), options
 
     def _initial(self, key, group):

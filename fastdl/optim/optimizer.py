@@ -223,7 +223,11 @@ class Optimizer:
             packed = {name: value for name, value in group.items() if name != "params"}
             packed["params"] = [index[id(p)] for p in group["params"]]
             groups.append(packed)
-        result = {"state": {index[id(p)]: dict(state) for p, state in self.state.items()}, "param_groups": groups}
+        state = {
+            index[id(key)] if isinstance(key, Tensor) else key: dict(value) if isinstance(value, dict) else value
+            for key, value in self.state.items()
+        }
+        result = {"state": state, "param_groups": groups}
         for hook in list(self._after_state_dict.values()):
             result = _or(hook(self, result), result)
         return result
@@ -232,7 +236,7 @@ class Optimizer:
         """Takes copies of a ``state_dict()``'s tensors, in each parameter's dtype, and its options.
 
         Raises:
-            ValueError: other groups, or of other sizes; nothing is changed then.
+            ValueError: other groups, or of other sizes, or a state of another shape; nothing is changed then.
         """
         for hook in list(self._before_load.values()):
             state_dict = _or(hook(self, state_dict), state_dict)
@@ -254,8 +258,14 @@ class Optimizer:
 
         state = defaultdict(dict)
         for index, entries in state_dict["state"].items():
+            if index not in parameters:  # a subclass's own entry
+                state[index] = entries
+                continue
             p = parameters[index]
-            state[p] = {name: self._loaded(name, value, p) for name, value in entries.items()}
+            try:
+                state[p] = {name: self._loaded(name, value, p) for name, value in entries.items()}
+            except ValueError as error:
+                raise ValueError(f"{type(self).__name__}.load_state_dict: parameter {index}: {error}") from None
         self.state = state
         self.param_groups = [
             {**self.defaults, **{name: v for name, v in saved.items() if name != "params"}, "params": mine["params"]}
@@ -301,8 +311,12 @@ class _Removal:
 
 
 def check_range(optimizer, **values):
-    """Raises ValueError for a negative value."""
+    """Raises ValueError for a negative value, or a tensor of several elements."""
     for name, value in values.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(
+                f"{optimizer}: {name} must be a number or a tensor of one element, got {list(value.shape)}"
+            )
         if not value >= 0.0:
             raise ValueError(f"{optimizer}: invalid {name}: {value}")
 

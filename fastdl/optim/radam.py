@@ -1,7 +1,7 @@
 """RAdam."""
 
 from fastdl.optim.optimizer import check_betas, check_range
-from fastdl.optim.rule import RuleOptimizer
+from fastdl.optim.rule import BETAS, RuleOptimizer
 
 
 class RAdam(RuleOptimizer):
@@ -48,4 +48,4 @@ class RAdam(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        return "radam", ("exp_avg", "exp_avg_sq"), ("step",), (*group["betas"], group["eps"])
+        return "radam", ("exp_avg", "exp_avg_sq"), ("step",), (*BETAS, ("eps",))

@@ -47,9 +47,9 @@ class RMSprop(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        rule, states, options = "rmsprop", ("square_avg",), (group["alpha"], group["eps"])
+        rule, states, options = "rmsprop", ("square_avg",), (("alpha",), ("eps",))
         if group["centered"]:
             rule, states = rule + "_centered", (*states, "grad_avg")
         if group["momentum"] > 0:
-            rule, states, options = rule + "_momentum", (*states, "momentum_buffer"), (*options, group["momentum"])
+            rule, states, options = rule + "_momentum", (*states, "momentum_buffer"), (*options, ("momentum",))
         return rule, states, ("step",), options

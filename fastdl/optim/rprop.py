@@ -48,7 +48,12 @@ class Rprop(RuleOptimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        return "rprop", ("prev", "step_size"), ("step",), (*group["etas"], *group["step_sizes"])
+        return (
+            "rprop",
+            ("prev", "step_size"),
+            ("step",),
+            (("etas", 0), ("etas", 1), ("step_sizes", 0), ("step_sizes", 1)),
+        )
 
     def _initial(self, key, group):
         return float(group["lr"]) if key == "step_size" else 0.0

@@ -5,6 +5,8 @@ from fastdl import _C
 from fastdl.optim.optimizer import Optimizer
 from fastdl.tensor import Tensor
 
+BETAS = ("betas", 0), ("betas", 1)  # where a group has them
+
 
 class RuleOptimizer(Optimizer):
     """The base class of those optimizers. A subclass defines ``_rule(group)``, and ``_initial`` where a state starts at
@@ -25,7 +27,8 @@ class RuleOptimizer(Optimizer):
         super().__init__(params, defaults)
 
     def _rule(self, group):
-        """The rule's name, the names of its states and of its cells, and its options (csrc/kernels/optimizer_rules.def)."""
+        """The rule's name, the names of its states and of its cells, and where in the group its options are, such as
+        ("eps",) or ("betas", 0). See csrc/kernels/optimizer_rules.def."""
         raise NotImplementedError
 
     def _initial(self, key, group):
@@ -45,7 +48,7 @@ class RuleOptimizer(Optimizer):
         return new
 
     def _update(self, group, lists):
-        rule, states, cells, options = self._rule(group)
+        rule, states, cells, places = self._rule(group)
         entries = lists.entries
         _C.optimizer_step(
             rule,
@@ -54,7 +57,7 @@ class RuleOptimizer(Optimizer):
             [entries[key] for key in states],
             [entries[key] for key in cells],
             group["lr"],
-            options,
+            [group[key] if not index else group[key][index[0]] for key, *index in places],
             group.get("weight_decay", 0.0),
             group.get("decoupled_weight_decay", self._decoupled),
             group["maximize"],

@@ -51,7 +51,7 @@ class SGD(RuleOptimizer):
     def _rule(self, group):
         if not group["momentum"]:
             return "sgd", (), (), ()
-        return "momentum", ("momentum_buffer",), (), (group["momentum"], group["dampening"], group["nesterov"])
+        return "momentum", ("momentum_buffer",), (), (("momentum",), ("dampening",), ("nesterov",))
 
     def _new_state(self, parameter, group):
         # Such that the kernel's b = momentum b + (1 - dampening) g makes the first b the gradient itself.

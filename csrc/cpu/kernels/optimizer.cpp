@@ -39,20 +39,22 @@ template <class V, class F>
 FASTDL_INLINE void for_each_vector(int64_t begin, int64_t end, const F& f) {
   int64_t i = begin;
   for (; i + lanes<V> <= end; i += lanes<V>)
-    f(
-        i, [](const auto* p) { return load_as<V>(p); }, [](auto* p, V v) { store_as(p, v); });
+    f(i, [](const auto* p) { return load_as<V>(p); }, [](auto* p, V v) { store_as(p, v); });
   if (i < end) {
     const int64_t n = end - i;
-    f(
-        i, [n](const auto* p) { return load_as_n<V>(p, n); }, [n](auto* p, V v) { store_as_n(p, v, n); });
+    f(i, [n](const auto* p) { return load_as_n<V>(p, n); }, [n](auto* p, V v) { store_as_n(p, v, n); });
   }
 }
 
 #include "kernels/optimizer_rules.h"
 
-template <OptimizerRule R> struct RuleSize;
+template <OptimizerRule R>
+struct RuleSize;
 #define FASTDL_OPTIMIZER_RULE(name, number, cells, options) \
-  template <> struct RuleSize<OptimizerRule::name> { static constexpr int states = number; };
+  template <>                                               \
+  struct RuleSize<OptimizerRule::name> {                    \
+    static constexpr int states = number;                   \
+  };
 #include "kernels/optimizer_rules.def"
 #undef FASTDL_OPTIMIZER_RULE
 
@@ -61,7 +63,10 @@ void step_part(const OptimizerStepArgs& a, const ParameterSlot& slot, int64_t be
   using V = compute_vector<T>;
   using C = lane_t<V>;
   constexpr int kStates = RuleSize<R>::states;
-  struct Local { T* state[kStates + 1]; C k[kRuleCoefficients]; } local;  // by value, so that stores do not change it
+  struct Local {
+    T* state[kStates + 1];
+    C k[kRuleCoefficients];
+  } local;  // by value, so that stores do not change it
   for (int n = 0; n < kStates; ++n) local.state[n] = static_cast<T*>(slot.state[n]);
   for (int n = 0; n < kRuleCoefficients; ++n) local.k[n] = static_cast<C>(slot.k[n]);
   T* param = static_cast<T*>(slot.param);
@@ -132,7 +137,8 @@ double norm_part(NormKind kind, const T* x, int64_t begin, int64_t end) {
 void optimizer_step(const Context&, const OptimizerStepArgs& args) {
   switch (args.rule) {
 #define FASTDL_OPTIMIZER_RULE(name, states, cells, options) \
-  case OptimizerRule::name: return step_all<OptimizerRule::name>(args);
+  case OptimizerRule::name:                                 \
+    return step_all<OptimizerRule::name>(args);
 #include "kernels/optimizer_rules.def"
 #undef FASTDL_OPTIMIZER_RULE
   }
