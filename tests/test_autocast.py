@@ -1,6 +1,8 @@
 """Mixed precision: which op computes in what, what the graph records, and the regions themselves."""
 
+import re
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +109,28 @@ def test_sums_are_wide(name, given):
 def test_the_rest_is_as_given(name, given):
     with fd.autocast("cpu"):
         assert SAME[name](given).dtype is given
+
+
+# PyTorch's lists for GPUs, as far as an op may be bound under such a name; RNNs are bound layer by layer.
+PYTORCH = {
+    "lower": """addbmm addmm addmv addr baddbmm bmm chain_matmul conv1d conv2d conv3d conv_transpose1d conv_transpose2d
+        conv_transpose3d einsum gru_layer linear lstm_layer matmul mm multi_dot mv prelu rnn_layer
+        scaled_dot_product_attention""",
+    "widen": """acos asin binary_cross_entropy binary_cross_entropy_with_logits cdist cosh cosine_embedding_loss
+        cosine_similarity cross_entropy ctc_loss cumprod cumsum dist erfinv exp expm1 group_norm hinge_embedding_loss
+        huber_loss kl_div l1_loss layer_norm log log10 log1p log2 log_softmax margin_ranking_loss mse_loss
+        multi_margin_loss multilabel_margin_loss nll_loss norm pdist poisson_nll_loss pow prod reciprocal renorm rms_norm
+        rsqrt sinh smooth_l1_loss soft_margin_loss softmax softplus sum tan triplet_margin_loss vector_norm""",
+    "widest": "addcdiv addcmul atan2 bilinear cat cross dot grid_sampler index_put scatter_add stack tensordot",
+}
+
+
+@pytest.mark.parametrize("policy", PYTORCH)
+def test_every_op_of_the_lists_is_wrapped(policy):
+    text = (Path(__file__).parents[1] / "csrc/bind/ops.cpp").read_text()
+    for name in PYTORCH[policy].split():
+        bound = re.findall(rf"^ *(?:def|method|both)<(.*&ops::{name}\b.*)>\(", text, re.M)
+        assert all(b.startswith(f"{policy}<") for b in bound), f"{name} is bound without {policy}<...>"
 
 
 def test_the_widest_of_halves():

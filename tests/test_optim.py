@@ -154,6 +154,39 @@ def test_muon_steps_are_nearly_orthogonal():
     assert (values < 1.5).all()
 
 
+def muon(p, g, state, lr, weight_decay=0.1, momentum=0.95, nesterov=True, adjust_lr_fn=None, ns_steps=5):
+    """In float64 throughout."""
+    b = state["b"] = momentum * state.get("b", 0.0) + (1 - momentum) * g
+    x = (1 - momentum) * g + momentum * b if nesterov else b
+    x = x / np.linalg.norm(x)
+    for _ in range(ns_steps):
+        y = x @ x.T
+        x = 3.4445 * x + (-4.775 * y + 2.0315 * y @ y) @ x
+    rows, columns = p.shape
+    scale = 0.2 * max(rows, columns) ** 0.5 if adjust_lr_fn == "match_rms_adamw" else max(1, rows / columns) ** 0.5
+    return p * (1 - lr * weight_decay) - lr * scale * x
+
+
+@pytest.mark.parametrize("options", [{}, {"nesterov": False, "weight_decay": 0.3}, {"adjust_lr_fn": "match_rms_adamw"}])
+def test_muon_formula_and_resume(options):
+    rng = np.random.default_rng(0)
+    shapes = [(5, 7), (9, 4)]
+    expected, rows = [rng.normal(size=s) for s in shapes], [[rng.normal(size=s) for s in shapes] for _ in range(6)]
+    params, halves = ([as_tensor(p).requires_grad_() for p in expected] for _ in range(2))
+    train(fd, optim.Muon(params, lr=0.1, **options), params, rows)
+    first = optim.Muon(halves, lr=0.1, **options)
+    train(fd, first, halves, rows[:3])
+    second = optim.Muon(halves, lr=0.3)
+    second.load_state_dict(pickle.loads(pickle.dumps(first.state_dict())))
+    train(fd, second, halves, rows[3:])
+    states = [{}, {}]
+    for row in rows:
+        expected = [muon(p, g, s, 0.1, **options) for p, g, s in zip(expected, row, states)]
+    for p, q, e in zip(params, halves, expected):
+        np.testing.assert_allclose(np.array(p.tolist()), e, atol=0.04)  # of the iteration in bfloat16
+        assert p.tolist() == q.tolist()
+
+
 def rosenbrock(lib, w, optimizer):
     def closure():
         optimizer.zero_grad()
