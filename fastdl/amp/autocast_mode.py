@@ -10,7 +10,7 @@ _LOWER = (_C.bfloat16, _C.float16)
 
 
 def _device_type(name):
-    """ "cpu" or "cuda", of a device or its name."""
+    """The type, "cpu" or "cuda", of a device or of its name."""
     name = getattr(name, "type", name)
     if not isinstance(name, str):
         raise TypeError(f"autocast: the device type must be a str, not {type(name).__name__}")
