@@ -24,12 +24,12 @@ FASTDL_INLINE PackedLayout packed_layout(const View& x, int64_t channels, int64_
 }
 
 template <class T> FASTDL_INLINE T* fill_zero(T* out, int64_t n) {  // may write up to a vector more
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   for (int64_t i = 0; i < n; i += lanes<V>) store<V>(out + i, V{});
   return out + n;
 }
 template <class T, class S> FASTDL_INLINE T* copy_run(T* out, const S* x, int64_t n) {  // may write up to a vector more
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   int64_t i = 0;
   for (; i + lanes<V> <= n; i += lanes<V>) store<V>(out + i, load_as<V>(x + i));
   if (i < n) store<V>(out + i, load_as_n<V>(x + i, n - i));
@@ -75,7 +75,7 @@ void pack_block(const View& x, int64_t image0, int64_t images, int64_t channel0,
 // Pixels [block] of an image as panels: a row of `vectors` * lanes channels a pixel, zero past the last channel.
 template <class T, class S>
 void pack_pixels(const View& x, const ConvBlock& b, int64_t channel0, int64_t channels, int vectors, T* out) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   const int64_t stride = vectors * L;
   const int64_t sc = x.strides[1], sh = x.strides[2], sw = x.strides[3];
@@ -119,7 +119,7 @@ void pack_pixels(const View& x, const ConvBlock& b, int64_t channel0, int64_t ch
 template <class T, class S>
 void write_rows(const T* sums, int64_t stride, int64_t rows, int64_t channels, const S* bias, int64_t bias_stride, S* out,
                 int64_t row_stride, int64_t channel_stride) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   for (int64_t c = 0; c < channels; c += L) {
     const int64_t count = channels - c < L ? channels - c : L;

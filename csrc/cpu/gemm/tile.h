@@ -3,14 +3,10 @@
 // (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008.)
 #pragma once
 #include "cpu/gemm/gemm.h"
+#include "cpu/simd/convert.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
-
-template <class T> struct simd;
-template <> struct simd<float> { using type = vf32; };
-template <> struct simd<double> { using type = vf64; };
-template <class T> using vec = typename simd<T>::type;
 
 // Block sizes by level. A tile is rows x (vectors * lanes) of C: accumulators, a row of B and one broadcast fill the
 // registers (32, 16, 16 of them). k: depth of a block, so that a panel of B stays in L1 or close to it.
@@ -23,7 +19,7 @@ constexpr Blocking kBlocking{6, 2, 320};
 constexpr Blocking kBlocking{4, 2, 256};
 #endif
 constexpr int kTileRows = kBlocking.rows;
-template <class T> constexpr int kTileCols = kBlocking.vectors * lanes<vec<T>>;
+template <class T> constexpr int kTileCols = kBlocking.vectors * lanes<compute_vector<T>>;
 
 template <class T> struct TileArgs {
   int64_t k;
@@ -41,7 +37,7 @@ template <class T> struct TileArgs {
 
 // kUnitRows: a_row is 1, as in packed panels and transposed matrices.
 template <class T, int H, int W, bool kUnitRows> void tile(const TileArgs<T>& t) {
-  using V = vec<T>;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   V acc[H][W] = {};
   const T* b = t.b;
@@ -119,7 +115,7 @@ template <class T, int W, bool kUnitRows> FASTDL_INLINE TileFn<T> tile_of_height
 }
 
 template <class T> FASTDL_INLINE TileFn<T> choose_tile(int rows, int cols, bool unit_rows) {
-  if (cols > lanes<vec<T>>) return unit_rows ? tile_of_height<T, 2, true>(rows) : tile_of_height<T, 2, false>(rows);
+  if (cols > lanes<compute_vector<T>>) return unit_rows ? tile_of_height<T, 2, true>(rows) : tile_of_height<T, 2, false>(rows);
   return unit_rows ? tile_of_height<T, 1, true>(rows) : tile_of_height<T, 1, false>(rows);
 }
 

@@ -5,6 +5,7 @@
 #include "cpu/simd/math.h"
 #include "cpu/simd/philox.h"
 #include "cpu/simd/tile.h"
+#include "cpu/simd/transpose.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {

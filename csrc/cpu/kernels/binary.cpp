@@ -173,7 +173,7 @@ template <class V> FASTDL_INLINE Params<V> load_params(const double* params) {
 
 template <BinaryOp op, class T>
 void binary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
-  using V = typename vector_for<T>::type;
+  using V = compute_vector<T>;
   T* y = static_cast<T*>(out);
   const T* a = static_cast<const T*>(in[0]);
   const T* b = static_cast<const T*>(in[1]);
@@ -184,7 +184,7 @@ void binary_tile(void* out, const void* const* in, int64_t n, const double* para
 }
 
 template <CompareOp op, class T> void compare_tile(void* out, const void* const* in, int64_t n, const double*, bool) {
-  using V = typename vector_for<T>::type;
+  using V = compute_vector<T>;
   uint8_t* y = static_cast<uint8_t*>(out);
   const T* a = static_cast<const T*>(in[0]);
   const T* b = static_cast<const T*>(in[1]);
@@ -196,7 +196,7 @@ template <CompareOp op, class T> void compare_tile(void* out, const void* const*
 
 template <TernaryOp op, class T>
 void ternary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
-  using V = typename vector_for<T>::type;
+  using V = compute_vector<T>;
   T* y = static_cast<T*>(out);
   const T* a = static_cast<const T*>(in[0]);
   const T* b = static_cast<const T*>(in[1]);

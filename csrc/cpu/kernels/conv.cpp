@@ -34,7 +34,7 @@ struct Channels {  // of the source, in blocks
 // panels[group][block][tile][step][vectors of the tile]
 template <class T, class S>
 void pack_weight(const ConvPass& pass, const Channels& blocks, T* panels) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   const View& weight = pass.args.weight;
   const int64_t taps = pass.h.taps * pass.w.taps, row = weight.strides[2], column = weight.strides[3];
@@ -82,7 +82,7 @@ void pack_weight(const ConvPass& pass, const Channels& blocks, T* panels) {
 }
 
 template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   if (pass.written <= L / 2) return conv_by_pixels(pass);
   const ConvGeometry& geometry = pass.args.geometry;

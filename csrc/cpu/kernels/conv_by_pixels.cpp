@@ -38,7 +38,7 @@ struct Strips {
 
 template <class T, class S>
 void pack_strips(const View& x, int64_t image, int64_t channel, int64_t row0, int64_t column0, const Strips& s, T* out) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   const S* const plane = x.as<S>() + image * x.strides[0] + channel * x.strides[1];
   const int64_t height = x.shape[2], width = x.shape[3], sw = x.strides[3];
@@ -70,7 +70,7 @@ void pack_strips(const View& x, int64_t image, int64_t channel, int64_t row0, in
 template <class T, int kTogether, int kVectors>
 FASTDL_INLINE void pixel_tile(const T* source, const int32_t* steps, const T* weights, int64_t step_count, T* sums, int64_t sums_stride,
                               bool accumulate) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   V acc[kTogether][kVectors];
 #pragma GCC unroll 4
@@ -98,7 +98,7 @@ FASTDL_INLINE void pixel_tile(const T* source, const int32_t* steps, const T* we
 template <class T, int kTogether>
 void all_pixels(const T* source, const int32_t* steps, const T* weights, int64_t step_count, int64_t count, T* sums, int64_t sums_stride,
                 bool accumulate) {
-  constexpr int L = lanes<typename simd_of<T>::type>;
+  constexpr int L = lanes<compute_vector<T>>;
   constexpr int kVectors = kManyRegisters ? (kTogether == 1 ? 8 : 4) : (kTogether == 1 ? 6 : 2);
   int64_t p = 0;
   for (; p + (kVectors - 1) * L < count; p += kVectors * L)
@@ -183,7 +183,7 @@ template <class S> void run_pass(const ConvPass& pass) {
 
 // sums[k] += sum over p of source[steps[k] + p] * gradient[p], for kSteps steps.
 template <class T, int kSteps> void tap_tile(const T* source, const int32_t* steps, const T* gradient, int64_t count, T* sums) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   V acc[kSteps] = {};
   for (int64_t p = 0; p < count; p += L) {

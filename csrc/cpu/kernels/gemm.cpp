@@ -59,7 +59,7 @@ void pack_column_tiles(const GemmOperand<T>& b, int64_t n, int64_t first, int64_
 // c = activation(alpha * sums + beta * addend) for a tile whose sums are in cache.
 template <Activation A, class T, class S>
 void finish_rows(const T* sums, int64_t sums_row, S* c, int64_t c_row, int rows, int cols) {
-  using V = vec<T>;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   for (int i = 0; i < rows; ++i, sums += sums_row, c += c_row) {
     int j = 0;
@@ -204,7 +204,7 @@ template <class T> bool reads_columns_in_place(const Gemm<T>& g) {
 constexpr int64_t kFewRows = 8;
 template <class T> bool takes_inner_products(const Gemm<T>& g) {
   return in_place(g.a) && in_place(g.b) && g.a.k_stride == 1 && g.b.k_stride == 1 && (g.m <= kFewRows || g.n <= kFewRows) &&
-         g.k >= 4 * lanes<vec<T>>;
+         g.k >= 4 * lanes<compute_vector<T>>;
 }
 template <class T> void multiply_inner(const Gemm<T>& g) {
   const bool few_rows = g.m <= g.n;

@@ -175,8 +175,7 @@ void nonzero(const Context&, const NonzeroArgs& a) {
   int64_t at[kMaxDims] = {}, found = 0;
   for (int64_t i = 0; i < n && found < a.count; ++i) {
     const char* p = static_cast<const char*>(a.in.data) + position(a.in, 0, a.in.ndim, i) * size;
-    double x;
-    if (*load_run<double>(p, a.in.dtype, 1, 1, &x) != 0) {
+    if (load_number<double>(p, a.in.dtype) != 0) {
       for (int d = 0; d < a.in.ndim; ++d) a.out[d * a.count + found] = at[d];
       ++found;
     }

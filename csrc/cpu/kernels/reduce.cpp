@@ -70,7 +70,7 @@ struct All : Min {
 
 // A block of at most kBlock contiguous elements.
 template <class Op, class T> FASTDL_INLINE T reduce_block(const T* p, int64_t n) {
-  using V = vec_t<T>;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   T result = Op::template identity<T>();
   int64_t i = 0;

@@ -34,7 +34,7 @@ struct Lines {
 constexpr int64_t kBlock = 1024;
 
 template <class T, bool kMax> void extreme(const ArgReduceArgs& a) {
-  using V = vec_t<T>;
+  using V = compute_vector<T>;
   const Lines lines{a.in, a.dim};
   const int64_t n = a.in.shape[a.dim], stride = a.in.strides[a.dim], element = size_of(a.in.dtype);
   parallel_for(lines.count(), grain_for(n * element), [&](int64_t begin, int64_t end) {
@@ -84,8 +84,7 @@ template <class T> void cumsum_lines(const CumsumArgs& a) {
       char* out = lines.start(a.out, line);
       T total = 0;
       for (int64_t i = 0; i < n; ++i) {
-        T x;
-        total += *load_run<T>(p + i * in_step, a.in.dtype, 1, 1, &x);
+        total += load_number<T>(p + i * in_step, a.in.dtype);
         store_number(out + i * out_step, a.out.dtype, total);
       }
     }
@@ -140,10 +139,8 @@ template <class T> void sort_lines(const SortArgs& a) {
     for (int64_t line = begin; line < end; ++line) {
       Item* items = static_cast<Item*>(a.workspace) + line * 2 * n;
       const char* p = lines.start(a.in, line);
-      for (int64_t i = 0; i < n; ++i) {
-        T x;
-        items[i] = {key_of(*load_run<T>(p + i * stride * element, a.in.dtype, 1, 1, &x)) ^ flip, i};
-      }
+      for (int64_t i = 0; i < n; ++i)
+        items[i] = {key_of(load_number<T>(p + i * stride * element, a.in.dtype)) ^ flip, i};
       const Item* sorted = radix_sort(items, items + n, n, key_bytes);
       char *value = lines.start(a.values, line), *index = lines.start(a.indices, line);
       for (int64_t i = 0; i < n; ++i) {

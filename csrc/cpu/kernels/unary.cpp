@@ -101,7 +101,7 @@ template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isfinite>, V x) 
 // ---- tiles ----
 template <UnaryOp op, class T>
 void unary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
-  using V = typename vector_for<T>::type;
+  using V = compute_vector<T>;
   T* y = static_cast<T*>(out);
   const T* x = static_cast<const T*>(in[0]);
   const Params<V> p{broadcast<V>(static_cast<T>(params[0])), broadcast<V>(static_cast<T>(params[1])),
@@ -112,7 +112,7 @@ void unary_tile(void* out, const void* const* in, int64_t n, const double* param
 }
 
 template <PredicateOp op, class T> void predicate_tile(void* out, const void* const* in, int64_t n, const double*, bool) {
-  using V = typename vector_for<T>::type;
+  using V = compute_vector<T>;
   uint8_t* y = static_cast<uint8_t*>(out);
   const T* x = static_cast<const T*>(in[0]);
   int64_t i = 0;

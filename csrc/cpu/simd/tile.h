@@ -1,4 +1,4 @@
-// Small dense tiles: products whose operands stay in the first-level cache, and transposition in registers.
+// Small dense tiles: products whose operands stay in the first-level cache.
 //
 // C[m][n] (+)= sum over k of A(m, k) B[k][n]. Rows of B and C are whole vectors; A is read element by element and
 // broadcast, at any strides, so one kernel serves every transposition of A. kTileRows x kTileVectors accumulators stay
@@ -97,24 +97,6 @@ FASTDL_INLINE void tile_product(int64_t rows, int64_t columns, int64_t depth, Ti
     if (vectors == 2) return tile_columns<V, 2>(rows, depth, a, b, ldb, c, ldc, start, column_scale);
   }
   if (vectors == 1) tile_columns<V, 1>(rows, depth, a, b, ldb, c, ldc, start, column_scale);
-}
-
-// A square of lanes<V> vectors, in place: log2(lanes) rounds of interleaving the first half with the second.
-template <class V> FASTDL_INLINE void transpose(V (&v)[lanes<V>]) {
-  constexpr int L = lanes<V>;
-  mask_t<V> low, high;
-  for (int i = 0; i < L; ++i) {
-    low[i] = i / 2 + (i % 2) * L;
-    high[i] = L / 2 + i / 2 + (i % 2) * L;
-  }
-  for (int width = 1; width < L; width *= 2) {
-    V next[L];
-    for (int i = 0; i < L / 2; ++i) {
-      next[2 * i] = __builtin_shuffle(v[i], v[i + L / 2], low);
-      next[2 * i + 1] = __builtin_shuffle(v[i], v[i + L / 2], high);
-    }
-    for (int i = 0; i < L; ++i) v[i] = next[i];
-  }
 }
 
 }  // namespace FASTDL_CPU_NAMESPACE

@@ -48,6 +48,11 @@ template <class V> using mask_t = typename lane_of<V>::mask;
 template <class V> constexpr int lanes = sizeof(V) / sizeof(lane_t<V>);
 
 template <class V> FASTDL_INLINE V zero() { return V{}; }
+template <class V> FASTDL_INLINE mask_t<V> lane_numbers() {  // 0, 1, 2, ...
+  mask_t<V> lane{};
+  for (int i = 0; i < lanes<V>; ++i) lane[i] = i;
+  return lane;
+}
 template <class V> FASTDL_INLINE V broadcast(lane_t<V> x) { return x - V{}; }
 
 template <class V> FASTDL_INLINE V load(const lane_t<V>* p) {  // unaligned
