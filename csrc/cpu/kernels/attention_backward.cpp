@@ -61,8 +61,11 @@ template <class S> void backward_chunk(const AttentionBackwardArgs& args, int64_
   if (chunk_end > key.rows) chunk_end = key.rows;
   T* const grad_key = static_cast<T*>(args.grad_key) + key_head * key.rows * d;
   T* const grad_value = static_cast<T*>(args.grad_value) + key_head * key.rows * e;
-  memset(grad_key + chunk_begin * d, 0, (chunk_end - chunk_begin) * d * sizeof(T));
-  memset(grad_value + chunk_begin * e, 0, (chunk_end - chunk_begin) * e * sizeof(T));
+  const auto clear = [](T* p, int64_t n) {
+    if (n > 0) memset(p, 0, n * sizeof(T));  // a gradient without elements has no memory
+  };
+  clear(grad_key + chunk_begin * d, (chunk_end - chunk_begin) * d);
+  clear(grad_value + chunk_begin * e, (chunk_end - chunk_begin) * e);
 
   const int64_t elements = kQueryBlock * (5 * d_width + 4 * e_width + widest + 3 * kKeyBlock + 2);
   Arena arena{static_cast<char*>(scratch(0, elements * sizeof(T) + 1024))};

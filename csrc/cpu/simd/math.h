@@ -104,10 +104,10 @@ FASTDL_INLINE vf32 tanh(vf32 x) {
 // x = 2^e m with m in [sqrt(1/2), sqrt(2)), for positive finite x (log_domain() mends the rest); returns m - 1.
 FASTDL_INLINE vf32 split_exponent(vf32 x, vi32& e) {
   const mask_t<vf32> subnormal = x < 0x1p-126f;
-  const vi32 bits = (vi32)(subnormal ? x * 0x1p23f : x);
-  const vi32 k = (bits - 0x3f3504f3) >> 23;
+  const vu32 bits = (vu32)(subnormal ? x * 0x1p23f : x);  // unsigned: whatever the other numbers' bits are, they wrap
+  const vi32 k = (vi32)(bits - 0x3f3504f3u) >> 23;
   e = k + (subnormal & -23);
-  return (vf32)(bits - (k << 23)) - 1.0f;
+  return (vf32)(bits - ((vu32)k << 23)) - 1.0f;
 }
 // log(1 + f) as f - f^2 / 2 + f^3 P(f).
 FASTDL_INLINE vf32 log_one_plus(vf32 f) {
