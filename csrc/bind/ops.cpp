@@ -244,15 +244,21 @@ void init_ops(PyObject* m) {
   def<&ops::dropout>(m, "dropout(input, p=0.5, training=True)");
 
   // --- optimizers ---
-  def<&ops::sgd_step>(m, "sgd_step(params, grads, momentum_buffers, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False, first=False)");
-  def<&ops::adam_step>(m, "adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, steps, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize)");
+  def<&ops::sgd_step>(
+      m,
+      "sgd_step(params, grads, momentum_buffers, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False, first=False)");
+  def<&ops::adam_step>(
+      m,
+      "adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, steps, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize)");
   def<&ops::clip_grad_norm_>(m, "clip_grad_norm_(grads, max_norm, norm_type=2.0, error_if_nonfinite=False)");
 
   // --- convolution ---
   def<&ops::conv1d>(m, "conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
   def<&ops::conv2d>(m, "conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
-  def<&ops::conv_transpose1d>(m, "conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
-  def<&ops::conv_transpose2d>(m, "conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
+  def<&ops::conv_transpose1d>(
+      m, "conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
+  def<&ops::conv_transpose2d>(
+      m, "conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
 
   // --- softmax, normalization ---
   both<&ops::softmax>(m, "softmax(input, dim)");
@@ -285,13 +291,17 @@ void init_ops(PyObject* m) {
   def<&ops::probe_copy>(m, "probe_copy(target, source, streaming)");
   // --- pooling ---
   def<&ops::max_pool>(m, "max_pool(input, dims, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)");
-  def<&ops::max_pool_with_indices>(m, "max_pool_with_indices(input, dims, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)");
-  def<&ops::avg_pool>(m, "avg_pool(input, dims, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None)");
+  def<&ops::max_pool_with_indices>(
+      m, "max_pool_with_indices(input, dims, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)");
+  def<&ops::avg_pool>(
+      m,
+      "avg_pool(input, dims, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None)");
   def<&ops::adaptive_max_pool>(m, "adaptive_max_pool(input, dims, output_size)");
   def<&ops::adaptive_avg_pool>(m, "adaptive_avg_pool(input, dims, output_size)");
 
   // --- batch norm ---
-  def<&ops::batch_norm>(m, "batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5)");
+  def<&ops::batch_norm>(
+      m, "batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5)");
 }
 
 }  // namespace fastdl::bind

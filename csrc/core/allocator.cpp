@@ -70,10 +70,8 @@ void* system_allocate(size_t bytes) {
 
 void system_free(void* p, size_t bytes) {
   set_accessible(p, bytes, bytes);
-  if (bytes < kHugePage)
-    std::free(p);
-  else
-    munmap(p, bytes);
+  if (bytes < kHugePage) std::free(p);
+  else munmap(p, bytes);
 }
 
 size_t class_bytes(int index) {
@@ -197,8 +195,7 @@ namespace {
 // Made when the library is loaded: a lock around the first use could be held by another thread at a fork. Never
 // destroyed: tensors may be among the objects that outlive static destructors.
 MemoryPool* const pool = new MemoryPool;
-[[maybe_unused]] const int fork_handlers =
-    pthread_atfork([] { pool->lock(); }, [] { pool->unlock(); }, [] { pool->unlock(); });
+[[maybe_unused]] const int fork_handlers = pthread_atfork([] { pool->lock(); }, [] { pool->unlock(); }, [] { pool->unlock(); });
 
 }  // namespace
 

@@ -66,21 +66,18 @@ struct StateList {
   const TensorList* list;
 };
 
-void check_step(const char* op, const TensorList& params, const TensorList& grads,
-                const std::vector<StateList>& states) {
+void check_step(const char* op, const TensorList& params, const TensorList& grads, const std::vector<StateList>& states) {
   const auto check = [&](const char* name, const TensorList& list) {
     if (list.size() != params.size())
       throw ValueError(str(op, ": ", list.size(), " ", name, " for ", params.size(), " params"));
     for (size_t i = 0; i < list.size(); ++i) {
       if (!list[i].defined() && &list == &grads) continue;
       if (list[i].shape() != params[i].shape())
-        throw ShapeError(
-            str(op, ": ", name, "[", i, "] has shape ", list[i].shape(), ", its parameter ", params[i].shape()));
+        throw ShapeError(str(op, ": ", name, "[", i, "] has shape ", list[i].shape(), ", its parameter ", params[i].shape()));
       if (list[i].dtype() != params[i].dtype())
         throw DTypeError(str(op, ": ", name, "[", i, "] is ", list[i].dtype(), ", its parameter ", params[i].dtype()));
       if (list[i].device() != params[i].device() || params[i].device() != params[0].device())
-        throw DeviceError(
-            str(op, ": ", name, "[", i, "] and its parameter must be on the device of the first parameter"));
+        throw DeviceError(str(op, ": ", name, "[", i, "] and its parameter must be on the device of the first parameter"));
     }
   };
   for (const Tensor& p : params) check_floating(op, p);
@@ -90,9 +87,9 @@ void check_step(const char* op, const TensorList& params, const TensorList& grad
 }
 
 // Runs run(dtype, step, slots) once for each dtype and step count among the parameters that have a gradient.
-template <class Run>
-void for_each_group(const TensorList& params, const TensorList& grads, const std::vector<StateList>& states,
-                    const std::vector<double>& steps, const Run& run) {
+template <class Run> void for_each_group(const TensorList& params, const TensorList& grads,
+                                         const std::vector<StateList>& states, const std::vector<double>& steps,
+                                         const Run& run) {
   const GradMode no_grad(false);
   const auto step_of = [&](size_t i) { return steps.empty() ? 0.0 : steps[i]; };
   std::vector<bool> done(params.size());
@@ -141,13 +138,12 @@ std::vector<double> count_steps(const char* op, const TensorList& steps, const T
 
 }  // namespace
 
-void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
-              double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first) {
+void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr, double momentum,
+              double dampening, double weight_decay, bool nesterov, bool maximize, bool first) {
   const std::vector<StateList> states = {{"momentum_buffers", &momentum_buffers}};
   check_step("sgd_step", params, grads, states);
   if (momentum != 0 && momentum_buffers.size() != params.size())
-    throw ValueError(
-        str("sgd_step: momentum ", momentum, " needs a momentum buffer for each of ", params.size(), " params"));
+    throw ValueError(str("sgd_step: momentum ", momentum, " needs a momentum buffer for each of ", params.size(), " params"));
   for_each_group(params, grads, states, {}, [&](DType dtype, double, const std::vector<ParameterSlot>& slots) {
     SgdStepArgs args{};
     args.slots = slots.data();
@@ -164,46 +160,42 @@ void sgd_step(const TensorList& params, const TensorList& grads, const TensorLis
   });
 }
 
-void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
-               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, double lr,
-               double beta1, double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad,
-               bool maximize) {
+void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs, const TensorList& exp_avg_sqs,
+               const TensorList& max_exp_avg_sqs, const TensorList& steps, double lr, double beta1, double beta2, double eps,
+               double weight_decay, bool decoupled, bool amsgrad, bool maximize) {
   const std::vector<StateList> states = {
       {"exp_avgs", &exp_avgs}, {"exp_avg_sqs", &exp_avg_sqs}, {"max_exp_avg_sqs", &max_exp_avg_sqs}};
   check_step("adam_step", params, grads, states);
   if (exp_avgs.size() != params.size() || exp_avg_sqs.size() != params.size() ||
       (amsgrad && max_exp_avg_sqs.size() != params.size()))
-    throw ValueError(str("adam_step: ", params.size(), " params need as many exp_avgs (", exp_avgs.size(),
-                         "), exp_avg_sqs (", exp_avg_sqs.size(), ") and, with amsgrad, max_exp_avg_sqs (",
-                         max_exp_avg_sqs.size(), ")"));
+    throw ValueError(str("adam_step: ", params.size(), " params need as many exp_avgs (", exp_avgs.size(), "), exp_avg_sqs (",
+                         exp_avg_sqs.size(), ") and, with amsgrad, max_exp_avg_sqs (", max_exp_avg_sqs.size(), ")"));
   if (steps.size() != params.size())
     throw ValueError(str("adam_step: ", steps.size(), " steps for ", params.size(), " params"));
   const std::vector<double> counted = count_steps("adam_step", steps, grads);
-  for_each_group(params, grads, states, counted,
-                 [&](DType dtype, double step, const std::vector<ParameterSlot>& slots) {
-                   AdamStepArgs args{};
-                   args.slots = slots.data();
-                   args.count = static_cast<int64_t>(slots.size());
-                   args.dtype = dtype;
-                   args.lr = lr;
-                   args.beta1 = beta1;
-                   args.beta2 = beta2;
-                   args.eps = eps;
-                   args.weight_decay = weight_decay;
-                   args.correction1 = 1 - std::pow(beta1, step);
-                   args.correction2 = 1 - std::pow(beta2, step);
-                   args.decoupled = decoupled;
-                   args.amsgrad = amsgrad;
-                   args.maximize = maximize;
-                   launch(&KernelTable::adam_step, params[0].device(), args);
-                 });
+  for_each_group(params, grads, states, counted, [&](DType dtype, double step, const std::vector<ParameterSlot>& slots) {
+    AdamStepArgs args{};
+    args.slots = slots.data();
+    args.count = static_cast<int64_t>(slots.size());
+    args.dtype = dtype;
+    args.lr = lr;
+    args.beta1 = beta1;
+    args.beta2 = beta2;
+    args.eps = eps;
+    args.weight_decay = weight_decay;
+    args.correction1 = 1 - std::pow(beta1, step);
+    args.correction2 = 1 - std::pow(beta2, step);
+    args.decoupled = decoupled;
+    args.amsgrad = amsgrad;
+    args.maximize = maximize;
+    launch(&KernelTable::adam_step, params[0].device(), args);
+  });
 }
 
 namespace {
 
 // f(dtype, slots, total elements) for each dtype; gradients with gaps are copied (and copied back when written).
-template <class F>
-void for_each_grad_dtype(const TensorList& grads, bool written, const F& f) {
+template <class F> void for_each_grad_dtype(const TensorList& grads, bool written, const F& f) {
   const GradMode no_grad(false);
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
     std::vector<GradientSlot> slots;
@@ -226,10 +218,8 @@ void for_each_grad_dtype(const TensorList& grads, bool written, const F& f) {
 double total_norm(const TensorList& grads, NormKind kind) {
   double total = 0;
   const auto combine = [&](double x) {
-    if (kind != NormKind::max_abs)
-      total += x;
-    else if (x > total || x != x)
-      total = x;
+    if (kind != NormKind::max_abs) total += x;
+    else if (x > total || x != x) total = x;
   };
   for_each_grad_dtype(grads, false, [&](DType dtype, const std::vector<GradientSlot>& slots, int64_t elements) {
     std::vector<double> partial(static_cast<size_t>((elements + kNormChunk - 1) / kNormChunk));

@@ -19,9 +19,8 @@ constexpr int kConvTileRows[3] = {12, 6, 4};
 constexpr int kMaxConvTileRows = kConvTileRows[0];
 
 // `sums` has a row of vectors * lanes elements for each of the tile's rows; without `accumulate` it is only written.
-template <class T>
-using ConvTile = void (*)(const T* source, const int32_t* rows, const int32_t* steps, int64_t step_count, const T* panel,
-                          T* sums, bool accumulate);
+template <class T> using ConvTile = void (*)(const T* source, const int32_t* rows, const int32_t* steps, int64_t step_count,
+                                             const T* panel, T* sums, bool accumulate);
 
 void conv_tile(int rows, int vectors, ConvTile<float>* tile);
 void conv_tile(int rows, int vectors, ConvTile<double>* tile);

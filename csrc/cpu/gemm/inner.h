@@ -44,9 +44,8 @@ void inner_tile(int64_t k, const T* a, int64_t a_stride, int rows, const T* b, i
 }
 
 // The rows [begin, end) of `many`, against all `few_count` rows of `few`; c(i, j) is the place of few_i . many_j.
-template <class T, class Place>
-void inner_rows(const Gemm<T>& g, const GemmOperand<T>& few, int64_t few_count, const GemmOperand<T>& many, int64_t begin,
-                int64_t end, const Place& place) {
+template <class T, class Place> void inner_rows(const Gemm<T>& g, const GemmOperand<T>& few, int64_t few_count,
+                                                const GemmOperand<T>& many, int64_t begin, int64_t end, const Place& place) {
   alignas(64) T sums[lanes<compute_vector<T>>];
   const auto tile = [&]<int Rows>(int64_t i, int64_t j) {
     const int rows = static_cast<int>(few_count - i < Rows ? few_count - i : Rows);

@@ -9,8 +9,7 @@ namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
 // Vectors adjacent in memory: each step of K is one copy.
-template <class T, class S, int Width>
-void pack_adjacent(const S* x, int64_t k_stride, int count, int64_t k_count, T* out) {
+template <class T, class S, int Width> void pack_adjacent(const S* x, int64_t k_stride, int count, int64_t k_count, T* out) {
   using V = compute_vector<T>;
   constexpr int L = lanes<V>, kTail = Width % L;
   if constexpr (kTail != 0 && sizeof(S) == sizeof(T)) {
@@ -31,8 +30,7 @@ void pack_adjacent(const S* x, int64_t k_stride, int count, int64_t k_count, T* 
 }
 
 // K adjacent in memory: squares are transposed in registers.
-template <class T, class S, int Width>
-void pack_transposed(const S* x, int64_t stride, int count, int64_t k_count, T* out) {
+template <class T, class S, int Width> void pack_transposed(const S* x, int64_t stride, int count, int64_t k_count, T* out) {
   using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   int64_t p = 0;
@@ -47,10 +45,8 @@ void pack_transposed(const S* x, int64_t stride, int count, int64_t k_count, T* 
       T* o = out + p * Width + first;
 #pragma GCC unroll 16
       for (int i = 0; i < L; ++i) {
-        if (first + L <= Width)
-          store<V>(o + i * Width, r[i]);
-        else
-          store_n<V>(o + i * Width, r[i], kLast);
+        if (first + L <= Width) store<V>(o + i * Width, r[i]);
+        else store_n<V>(o + i * Width, r[i], kLast);
       }
     }
   }

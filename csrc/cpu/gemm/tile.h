@@ -10,7 +10,10 @@ namespace {
 
 // Block sizes by level. A tile is rows x (vectors * lanes) of C: accumulators, a row of B and one broadcast fill the
 // registers (32, 16, 16 of them). k: depth of a block, so that a panel of B stays in L1 or close to it.
-struct Blocking { int rows, vectors; int64_t k; };
+struct Blocking {
+  int rows, vectors;
+  int64_t k;
+};
 #if FASTDL_VECTOR_BYTES == 64
 constexpr Blocking kBlocking{12, 2, 512};
 #elif FASTDL_VECTOR_BYTES == 32
@@ -80,10 +83,8 @@ template <class T, int H, int W, bool kUnitRows> void tile(const TileArgs<T>& t)
         const T* d = addend + w * L * t.addend_col;
         v += t.beta * (t.addend_col == 0 ? broadcast<V>(*d) : whole ? load<V>(d) : load_n<V>(d, tail));
       }
-      if (whole)
-        store<V>(c + w * L, v);
-      else
-        store_n<V>(c + w * L, v, tail);
+      if (whole) store<V>(c + w * L, v);
+      else store_n<V>(c + w * L, v, tail);
     }
     c += t.c_row;
     if (addend) addend += t.addend_row;

@@ -9,8 +9,12 @@ namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
 template <int bytes> struct square_vector;
-template <> struct square_vector<4> { using type = vi32; };
-template <> struct square_vector<8> { using type = vi64; };
+template <> struct square_vector<4> {
+  using type = vi32;
+};
+template <> struct square_vector<8> {
+  using type = vi64;
+};
 
 template <class D, class S> FASTDL_INLINE void convert_row(D* dst, const S* src, int64_t n) {
   int64_t i = 0;
@@ -39,8 +43,7 @@ FASTDL_INLINE void transpose_squares(T* dst, const T* src, const Box& b, int64_t
   for (int64_t r = 0; r < rows_done; r += L)
     for (int64_t c = 0; c < cols_done; c += L) {
       V v[L];
-      for (int i = 0; i < L; ++i)
-        v[i] = load<V>(reinterpret_cast<const lane_t<V>*>(src + (c + i) * b.src_col_stride + r));
+      for (int i = 0; i < L; ++i) v[i] = load<V>(reinterpret_cast<const lane_t<V>*>(src + (c + i) * b.src_col_stride + r));
       transpose<V>(v);
       for (int i = 0; i < L; ++i) store<V>(reinterpret_cast<lane_t<V>*>(dst + (r + i) * b.dst_row_stride + c), v[i]);
     }
@@ -73,19 +76,19 @@ template <class D, class S> void convert_box(void* to, const void* from, const B
   } else {
     for (int64_t r = 0; r < b.rows; ++r)
       for (int64_t c = 0; c < b.cols; ++c)
-        dst[r * b.dst_row_stride + c * b.dst_col_stride] =
-            convert<D>(src[r * b.src_row_stride + c * b.src_col_stride]);
+        dst[r * b.dst_row_stride + c * b.dst_col_stride] = convert<D>(src[r * b.src_row_stride + c * b.src_col_stride]);
   }
 }
 
 constexpr ConvertFn kMove8 = convert_box<uint8_t, uint8_t>, kMove16 = convert_box<uint16_t, uint16_t>,
                     kMove32 = convert_box<uint32_t, uint32_t>, kMove64 = convert_box<uint64_t, uint64_t>;
 
-struct Conversions { ConvertFn from[kNumDTypes]; };  // to one type, in the order of DType
+struct Conversions {
+  ConvertFn from[kNumDTypes];
+};  // to one type, in the order of DType
 template <class D> constexpr Conversions conversions() {
   return {{convert_box<D, bool>, convert_box<D, uint8_t>, convert_box<D, int8_t>, convert_box<D, int32_t>,
-           convert_box<D, int64_t>, convert_box<D, f16>, convert_box<D, bf16>, convert_box<D, float>,
-           convert_box<D, double>}};
+           convert_box<D, int64_t>, convert_box<D, f16>, convert_box<D, bf16>, convert_box<D, float>, convert_box<D, double>}};
 }
 template <class D> constexpr Conversions conversions_from_compute_types() {
   return {{nullptr, nullptr, nullptr, nullptr, convert_box<D, int64_t>, nullptr, nullptr, convert_box<D, float>,

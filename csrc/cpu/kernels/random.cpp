@@ -70,7 +70,8 @@ void fill_integers(const RandomArgs& a, int64_t n) {
       for (int64_t i = begin; i < end; ++i) {
         const uint64_t u = bits64(a.philox, i);
         const uint64_t v = a.range == 0 ? u : static_cast<uint64_t>((static_cast<unsigned __int128>(u) * a.range) >> 64);
-        store_number(static_cast<char*>(a.out.data) + i * size, a.out.dtype, static_cast<int64_t>(static_cast<uint64_t>(a.low) + v));
+        store_number(static_cast<char*>(a.out.data) + i * size, a.out.dtype,
+                     static_cast<int64_t>(static_cast<uint64_t>(a.low) + v));
       }
     });
     return;

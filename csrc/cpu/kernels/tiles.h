@@ -25,9 +25,7 @@ struct TileJob {
 
 void run_tiles(const TileJob& job);
 
-FASTDL_INLINE DType compute_type(DType t) {
-  return t == DType::f64 ? DType::f64 : is_floating(t) ? DType::f32 : DType::i64;
-}
+FASTDL_INLINE DType compute_type(DType t) { return t == DType::f64 ? DType::f64 : is_floating(t) ? DType::f32 : DType::i64; }
 
 // Rows of the tables from op to function: one entry for each of float32, float64, int64.
 struct TileRow {

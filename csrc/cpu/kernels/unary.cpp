@@ -9,7 +9,9 @@ namespace {
 
 template <UnaryOp> struct U {};
 template <PredicateOp> struct Q {};
-template <class V> struct Params { V a, b, c; };
+template <class V> struct Params {
+  V a, b, c;
+};
 
 template <class V> FASTDL_INLINE V ones() { return broadcast<V>(1); }
 
@@ -91,16 +93,11 @@ template <class V> FASTDL_INLINE V apply(U<UnaryOp::clamp>, V x, Params<V> p) { 
 // ---- predicates ----
 template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::logical_not>, V x) { return x == 0; }
 template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isnan>, V x) { return x != x; }
-template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isinf>, V x) {
-  return abs(x) == lane_t<V>(__builtin_inf());
-}
-template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isfinite>, V x) {
-  return abs(x) < lane_t<V>(__builtin_inf());
-}
+template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isinf>, V x) { return abs(x) == lane_t<V>(__builtin_inf()); }
+template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isfinite>, V x) { return abs(x) < lane_t<V>(__builtin_inf()); }
 
 // ---- tiles ----
-template <UnaryOp op, class T>
-void unary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
+template <UnaryOp op, class T> void unary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
   using V = compute_vector<T>;
   T* y = static_cast<T*>(out);
   const T* x = static_cast<const T*>(in[0]);

@@ -5,9 +5,11 @@
 
 namespace FASTDL_CPU_NAMESPACE {
 
+// clang-format off
 template <class S> struct compute_vector_of { using type = vf32; };
 template <> struct compute_vector_of<double> { using type = vf64; };
 template <> struct compute_vector_of<int64_t> { using type = vi64; };
+// clang-format on
 template <class S> using compute_vector = typename compute_vector_of<S>::type;
 
 template <class V, class S> FASTDL_INLINE V load_as(const S* p) {

@@ -19,9 +19,9 @@ template <class T> struct TileA {
   int64_t row_stride, col_stride;
 };
 
-template <class V, int M, int N>
-FASTDL_INLINE void tile_block(int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b, int64_t ldb, lane_t<V>* c,
-                              int64_t ldc, TileStart start, const lane_t<V>* column_scale) {
+template <class V, int M, int N> FASTDL_INLINE void tile_block(int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b,
+                                                               int64_t ldb, lane_t<V>* c, int64_t ldc, TileStart start,
+                                                               const lane_t<V>* column_scale) {
   using T = lane_t<V>;
   constexpr int L = lanes<V>;
   V acc[M][N];
@@ -52,9 +52,9 @@ FASTDL_INLINE void tile_block(int64_t depth, TileA<lane_t<V>> a, const lane_t<V>
     for (int n = 0; n < N; ++n) store<V>(c + m * ldc + n * L, acc[m][n]);
 }
 
-template <class V, int N>
-FASTDL_INLINE void tile_columns(int64_t rows, int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b, int64_t ldb,
-                                lane_t<V>* c, int64_t ldc, TileStart start, const lane_t<V>* column_scale) {
+template <class V, int N> FASTDL_INLINE void tile_columns(int64_t rows, int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b,
+                                                          int64_t ldb, lane_t<V>* c, int64_t ldc, TileStart start,
+                                                          const lane_t<V>* column_scale) {
   const auto advance = [&](int64_t m) {
     a.data += m * a.row_stride;
     c += m * ldc;
@@ -76,10 +76,9 @@ FASTDL_INLINE void tile_columns(int64_t rows, int64_t depth, TileA<lane_t<V>> a,
 }
 
 // columns is a multiple of the vector's lanes.
-template <class V>
-FASTDL_INLINE void tile_product(int64_t rows, int64_t columns, int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b,
-                                int64_t ldb, lane_t<V>* c, int64_t ldc, TileStart start,
-                                const lane_t<V>* column_scale) {
+template <class V> FASTDL_INLINE void tile_product(int64_t rows, int64_t columns, int64_t depth, TileA<lane_t<V>> a,
+                                                   const lane_t<V>* b, int64_t ldb, lane_t<V>* c, int64_t ldc, TileStart start,
+                                                   const lane_t<V>* column_scale) {
   constexpr int64_t kWidth = kTileVectors * lanes<V>;
   const auto advance = [&](int64_t n) {
     b += n;
