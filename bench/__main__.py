@@ -1,11 +1,11 @@
-"""The command: `fastdl bench [FILTER] [--vs numpy,torch] [--threads 1,2] [--json FILE]`.
+"""The command: `fastdl bench [FILTER] [--vs numpy,torch] [--threads 1,2] [--json FILE]`,
+and `fastdl bench [FILTER] --table FILE`, which prints such a file as a Markdown table.
 
 Each line gives the rate, its share of the multiply-add peak or of the copy bandwidth (whichever binds, both measured in
 the same rounds) and, for each peer, how many times longer it takes.
 """
 
 import argparse
-import fnmatch
 import importlib
 import importlib.util
 import json
@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .table import matches, table
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTDL_NUM_THREADS")
 
 
@@ -22,6 +24,10 @@ def main(argv=None):
     options = parser().parse_args(argv)
     if options.worker:
         return work(options)
+    if options.table:
+        records = json.loads(Path(options.table).read_text())
+        print("\n".join(table(records, None if options.filter == "*" else options.filter)))
+        return 0
     if options.list:
         from .cases import cases
 
@@ -57,6 +63,7 @@ def parser():
     p.add_argument("--threads", default="1", metavar="N[,N]", help="thread counts (default: 1)")
     p.add_argument("--rounds", type=int, default=7, help="rounds, of which the median counts (default: 7)")
     p.add_argument("--json", metavar="FILE", help="write the results there")
+    p.add_argument("--table", metavar="FILE", help="print the results that --json wrote there as a Markdown table")
     p.add_argument("--list", action="store_true", help="print the names of the cases")
     p.add_argument("--worker", metavar="FILE", help=argparse.SUPPRESS)
     return p
@@ -90,8 +97,7 @@ def work(options):
     libraries = load(options.vs.split(","), threads)
     from .cases import cases
 
-    pattern = options.filter if any(c in options.filter for c in "*?[") else f"*{options.filter}*"
-    chosen = [c for c in cases() if fnmatch.fnmatchcase(c.name, pattern)]
+    chosen = [c for c in cases() if matches(c.name, options.filter)]
     if not chosen:
         print(f"no case matches {options.filter!r}; --list prints the names", file=sys.stderr)
         return 1

@@ -1,7 +1,9 @@
 """Timing side by side: A B C A B C ..., the median of each, beside the machine's ceilings measured in the same rounds.
 
 With one thread the process is pinned to one core and its CPU time counts, so that other processes on the machine do
-not; with more threads it is wall time. Only ratios within one run mean anything.
+not; with more threads it is wall time, and nobody is measured before everyone else's worker threads sleep: those of
+OpenBLAS and OpenMP wait for their next work in a loop, up to tens of milliseconds, on the cores that the next contender
+needs. Only ratios within one run mean anything.
 """
 
 import os
@@ -32,6 +34,24 @@ def seconds(f, calls, now):
     return (now() - start) / calls
 
 
+def processor():
+    """The CPU's name."""
+    with open("/proc/cpuinfo") as file:
+        return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown CPU")
+
+
+def settle(threads):
+    """Returns when this process's worker threads sleep: while they spin, its CPU time goes on."""
+    quiet = 0
+    for _ in range(100 if threads > 1 else 0):
+        cpu, wall = time.process_time(), time.perf_counter()
+        time.sleep(0.005)
+        idle = time.process_time() - cpu < 0.1 * (time.perf_counter() - wall)
+        quiet = quiet + 1 if idle else 0
+        if quiet == 3:
+            return
+
+
 def calls_for(f, now):
     """Warms up, and finds how many calls make one round."""
     f()
@@ -54,6 +74,7 @@ class Ceilings:
     def peak(self):
         """Floating-point operations a second."""
         iterations = 500_000
+        _C.probe_flops(iterations // 10, self.threads)
         return (
             self.flops_an_iteration
             / seconds(lambda: _C.probe_flops(iterations, self.threads), 1, self.now)
@@ -112,25 +133,32 @@ class Result:
 
     def record(self):
         return {
-            "name": self.name, "threads": self.threads, "level": _C.cpu_level(), "seconds": self.seconds,
+            "name": self.name, "threads": self.threads, "cpu": processor(), "level": _C.cpu_level(), "seconds": self.seconds,
             "flops": self.flops, "bytes": self.nbytes, "peak_flops": self.peak, "copy_bytes_per_second": self.bandwidth,
             "bound": None if self.share is None else "peak" if self.compute_bound else "copy", "share": self.share,
         }  # fmt: skip
 
 
 def compare(case, contenders, threads, rounds):
-    """Measures {name: function} in turns."""
+    """Measures {name: function} in turns, each when the others' threads sleep and its own have been woken."""
     now = clock(threads)
     ceilings = Ceilings(threads, now)
-    calls = {name: calls_for(f, now) for name, f in contenders.items()}
+    calls = {}
+    for name, f in contenders.items():
+        settle(threads)
+        calls[name] = calls_for(f, now)
+    settle(threads)
     copier = ceilings.copier(case.nbytes) if case.nbytes else None
     times, peaks, copies = {name: [] for name in contenders}, [], []
     for _ in range(rounds):
+        settle(threads)
         if case.flops or case.nbytes:
             peaks.append(ceilings.peak())
         if copier:
             copies.append(copier())
         for name, f in contenders.items():
+            settle(threads)
+            f()
             times[name].append(seconds(f, calls[name], now))
     median = lambda values: statistics.median(values) if values else 0.0
     return Result(

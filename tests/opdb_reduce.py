@@ -119,8 +119,18 @@ op(
     grad=2,
 )
 op("logsumexp", logsumexp, lambda r: [*along()(r), S(r(3, 65), 1, keepdim=True)], grad=2)
-op("any", reduction(np.any), over(lambda r, *s: np.rint(r(*s, low=-1, high=0.6))), dtypes=tuple(d for d in ALL if d != "uint8"))
-op("all", reduction(np.all), over(lambda r, *s: np.rint(r(*s, low=0, high=2))), dtypes=tuple(d for d in ALL if d != "uint8"))
+op(
+    "any",
+    reduction(np.any),
+    over(lambda r, *s: np.rint(r(*s, low=-1, high=0.6))),
+    dtypes=tuple(d for d in ALL if d != "uint8"),
+)
+op(
+    "all",
+    reduction(np.all),
+    over(lambda r, *s: np.rint(r(*s, low=0, high=2))),
+    dtypes=tuple(d for d in ALL if d != "uint8"),
+)
 op(
     "cumsum",
     lambda x, dim: np.cumsum(wide(x), axis=dim),

@@ -35,17 +35,27 @@ def wide(t):
 
 
 def assert_accurate(ours, exact, dtype, plain, scale=None):
-    """The error is at most twice that of the plain formula in the same dtype and of one rounding.
+    """One result by the rule of `assert_all_accurate`."""
+    assert_all_accurate([(ours, exact, plain, scale)], dtype)
 
-    The rounding is that of the largest result, or of `scale` where a result is a sum of terms of both signs.
+
+def assert_all_accurate(results, dtype):
+    """Errors are at most twice that of the plain formula in the same dtype, or one unit in the last place.
+
+    `results` are (ours, exact, the plain formula's, scale). Errors are relative to the scale, by default the largest exact
+    number; a sum of terms of both signs has that of its terms. The plain formula's error is the largest over all results:
+    on a single number it may be small by luck.
     """
-    exact = np.asarray(exact)
-    assert tuple(ours.shape) == exact.shape
-    assert ours.dtype is getattr(fd, dtype)
-    rounding = EPS[dtype] * (np.abs(exact).max(initial=0) if scale is None else scale)
-    bound = 2 * (rounding + np.abs(plain - exact).max(initial=0))
-    error = np.abs(wide(ours) - exact).max(initial=0)
-    assert error <= bound, f"error {error:.3g}, bound {bound:.3g}"
+    error, plain_error = 0.0, EPS[dtype] / 2
+    for ours, exact, plain, scale in results:
+        exact = np.asarray(exact)
+        assert tuple(ours.shape) == exact.shape
+        assert ours.dtype is getattr(fd, dtype)
+        stored = wide(fd.tensor(np.asarray(plain, plain_dtype(dtype))).to(getattr(fd, dtype)))
+        scale = max(float(np.abs(exact).max(initial=0) if scale is None else scale), np.finfo(np.float32).tiny)
+        error = max(error, float(np.abs(wide(ours) - exact).max(initial=0)) / scale)
+        plain_error = max(plain_error, float(np.abs(stored - exact).max(initial=0)) / scale)
+    assert error <= 2 * plain_error, f"error {error:.3g}, of the plain formula {plain_error:.3g}"
 
 
 def gradients(f, arrays, dtype):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from reference import (
     FLOATS,
-    assert_accurate,
+    assert_all_accurate,
     assert_same_bits_on_threads,
     check_dtypes,
     check_gradients,
@@ -49,19 +49,22 @@ SHAPES = [
 @pytest.mark.parametrize("shapes", SHAPES)
 def test_values(shapes, kind, dtype):
     rng = np.random.default_rng(0)
-    (q, q64), (k, k64), (v, v64) = (rounded(rng, s, dtype) for s in shapes)
-    t, s = q.shape[-2], k.shape[-2]
-    mask = mask64 = None
-    if kind == "bool":
-        mask64 = rng.random((t, s)) < 0.6
-        mask64[t // 2] = False
-        mask = fd.tensor(mask64)
-    elif kind == "float":
-        mask, mask64 = rounded(rng, (1, s), dtype)  # broadcast over the queries
-    out = attention(q, k, v, mask, is_causal=kind == "causal", enable_gqa=q.ndim > 2 and q.shape[-3] != k.shape[-3])
-    exact = reference(q64, k64, v64, mask64, kind == "causal")
-    plain = reference(*(a.astype(plain_dtype(dtype)) for a in (q64, k64, v64)), mask64, kind == "causal")
-    assert_accurate(out, exact, dtype, plain)
+    results = []
+    for _ in range(8):
+        (q, q64), (k, k64), (v, v64) = (rounded(rng, s, dtype) for s in shapes)
+        t, s = q.shape[-2], k.shape[-2]
+        mask = mask64 = None
+        if kind == "bool":
+            mask64 = rng.random((t, s)) < 0.6
+            mask64[t // 2] = False
+            mask = fd.tensor(mask64)
+        elif kind == "float":
+            mask, mask64 = rounded(rng, (1, s), dtype)  # broadcast over the queries
+        out = attention(q, k, v, mask, is_causal=kind == "causal", enable_gqa=q.ndim > 2 and q.shape[-3] != k.shape[-3])
+        exact = reference(q64, k64, v64, mask64, kind == "causal")
+        plain = reference(*(a.astype(plain_dtype(dtype)) for a in (q64, k64, v64)), mask64, kind == "causal")
+        results.append((out, exact, plain, np.abs(v64).max()))
+    assert_all_accurate(results, dtype)
 
 
 @pytest.mark.usefixtures("level")

@@ -417,6 +417,12 @@ def test_bench(tmp_path):
     code, stdout, stderr = fastdl("bench", "overhead a + b, 8 floats", "--rounds", "1", "--json", results, cwd=tmp_path)
     assert code == 0, stderr
     assert json.loads(results.read_text())[0]["seconds"]["fastdl"] > 0
+    code, stdout, stderr = fastdl("bench", "--table", results, cwd=tmp_path)
+    assert code == 0, stderr
+    assert "| case | 1 thread |" in stdout
+    assert re.search(r"\| overhead a \+ b, 8 floats \| \d+\.\d+ us \|", stdout)
+    fails("bench", "matmul", "--table", results, cwd=tmp_path, match="matmul")
+    fails("bench", "--table", tmp_path / "missing.json", cwd=tmp_path, match="missing.json")
     fails("bench", "--threads", "0", cwd=tmp_path, match="--threads 0")
     fails("bench", "--vs", "tensorflow", cwd=tmp_path, match="tensorflow")
 

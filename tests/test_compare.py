@@ -102,4 +102,6 @@ def close(ours, theirs, dtype, factor, note):
     finite = theirs[np.isfinite(theirs)]
     scale = np.abs(finite).max() if finite.size else 1.0
     eps = EPSILON.get(dtype if dtype in FLOATS else "float32")
-    np.testing.assert_allclose(ours, theirs, rtol=1e-7 if factor > 1 else 0, atol=32 * factor * eps * max(scale, 0.1), err_msg=note)
+    np.testing.assert_allclose(
+        ours, theirs, rtol=1e-7 if factor > 1 else 0, atol=32 * factor * eps * max(scale, 0.1), err_msg=note
+    )

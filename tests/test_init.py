@@ -156,3 +156,11 @@ def test_layer_defaults(make, name, distribution):
         assert np.abs(x).max() <= distribution * (1 + 1e-6)
         assert np.abs(x).max() > 0.98 * distribution
         assert abs(x.var() / (distribution**2 / 3) - 1) < 0.15
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("low, high", [(0, 1), (-1, 0), (-4, -2), (1, 3), (2, 2)])
+def test_uniform_never_rounds_up_to_its_upper_end(dtype, low, high):
+    x = fd.empty(100_000, dtype=getattr(fd, dtype)).uniform_(low, high).to(fd.float64)
+    assert low <= x.min().item()
+    assert x.max().item() < high or low == high

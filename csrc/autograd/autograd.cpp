@@ -48,9 +48,7 @@ Tensor GradCall::take_grad(size_t output) {
   return std::move(grads_[output]);
 }
 
-bool GradCall::wants(size_t input) const {
-  return node_.edges[input].node && (wanted_ >> std::min<size_t>(input, 63) & 1);
-}
+bool GradCall::wants(size_t input) const { return node_.edges[input].node && (wanted_ >> std::min<size_t>(input, 63) & 1); }
 
 void GradCall::set(size_t input, Tensor gradient) {
   if (results_.size() <= input) results_.resize(node_.edges.size());
@@ -61,8 +59,8 @@ Tensor GradCall::operator()(const SavedTensor& s) const {
   if (!s.defined()) return {};
   if (s.tensor_.version() != s.version_)
     throw VersionError(str(node_.name(), ": a tensor of shape ", s.tensor_.shape(),
-                    " that its gradient needs was changed in place after it was saved (version ", s.tensor_.version(),
-                    ", expected ", s.version_, ")"));
+                           " that its gradient needs was changed in place after it was saved (version ", s.tensor_.version(),
+                           ", expected ", s.version_, ")"));
   if (s.output_nr_ < 0 || !grad_enabled()) return s.tensor_;
   Tensor out = alias(s.tensor_);  // with its history again: this gradient is being recorded
   out.impl()->grad_fn = Ref<RefCounted>(&node_);

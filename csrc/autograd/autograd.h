@@ -74,7 +74,11 @@ class GradCall {  // what a gradient function is given
 
 class Node : public RefCounted {
  public:
-  struct OutputInfo { Shape shape; DType dtype; Device device; };
+  struct OutputInfo {
+    Shape shape;
+    DType dtype;
+    Device device;
+  };
 
   Node(const char* name, size_t num_inputs);
   ~Node() override;
@@ -88,7 +92,11 @@ class Node : public RefCounted {
 
   std::vector<Edge> edges;
   std::vector<OutputInfo> outputs;
-  struct OutputHook { int64_t id; uint32_t output_nr; GradHook hook; };
+  struct OutputHook {
+    int64_t id;
+    uint32_t output_nr;
+    GradHook hook;
+  };
   std::vector<OutputHook> hooks;
   uint64_t sequence = 0;  // inputs come before the nodes that use them, so the engine walks it downwards
   // The engine's place for this node in the walk under way.
@@ -137,8 +145,7 @@ void attach_output(const Ref<Node>& node, const Tensor& out);  // in order: the 
 // `out` shows memory of t: changing it in place changes t (views.cpp of this folder).
 void track_view(const Tensor& out, const Tensor& t);
 
-template <class F>
-void record(const char* name, const Tensor& out, std::initializer_list<InputRef> inputs, F fn) {
+template <class F> void record(const char* name, const Tensor& out, std::initializer_list<InputRef> inputs, F fn) {
   Ref<Node> node(new LambdaNode<F>(name, inputs.size(), std::move(fn)));
   size_t i = 0;
   for (const InputRef& in : inputs) attach_input(*node, i++, in.tensor);

@@ -75,8 +75,8 @@ class Walk {
   void arrive(State& to, uint32_t output, Tensor gradient, const Node* from) {
     const Node::OutputInfo& info = to.node->outputs[output];
     if (!(gradient.shape() == info.shape))
-      throw ShapeError(str(from ? from->name() : "backward", ": gradient of shape ", gradient.shape(), " for a tensor of shape ",
-                           info.shape));
+      throw ShapeError(str(from ? from->name() : "backward", ": gradient of shape ", gradient.shape(),
+                           " for a tensor of shape ", info.shape));
     Tensor& place = to.grads[output];
     place = place.defined() ? engine_ops().add(place, gradient) : std::move(gradient);
   }
@@ -150,8 +150,7 @@ void backward(const TensorList& outputs, const TensorList& grads, BackwardOption
   walk.run(options.retain_graph, nullptr);
 }
 
-TensorList gradients(const TensorList& outputs, const TensorList& grads, const TensorList& inputs,
-                     BackwardOptions options) {
+TensorList gradients(const TensorList& outputs, const TensorList& grads, const TensorList& inputs, BackwardOptions options) {
   GradMode mode(options.create_graph);
   Walk walk;
   start(walk, outputs, grads, "grad");

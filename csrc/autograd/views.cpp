@@ -31,7 +31,9 @@ struct Geometry {  // of a view within its base's memory
     if (g.defined()) engine_ops().copy(out, g);
     return out;
   }
-  Tensor part(const Tensor& whole) const { return engine_ops().as_strided(whole, shape, strides, whole.storage_offset() + offset); }
+  Tensor part(const Tensor& whole) const {
+    return engine_ops().as_strided(whole, shape, strides, whole.storage_offset() + offset);
+  }
 
  private:
   int64_t span() const {
@@ -60,8 +62,9 @@ class WriteThroughView final : public Node {
     TensorList& results = inner.results();
     for (size_t i = 1; i < results.size(); ++i) call.set(i, std::move(results[i]));
     if (!call.wants(0)) return;
-    engine_ops().copy(part, !results.empty() && results[0].defined() ? results[0]
-                                                                     : zeros_for(geometry_.shape, geometry_.dtype, geometry_.device));
+    engine_ops().copy(part, !results.empty() && results[0].defined()
+                                ? results[0]
+                                : zeros_for(geometry_.shape, geometry_.dtype, geometry_.device));
     call.set(0, whole);
   }
 

@@ -26,7 +26,8 @@ GradHook python_hook(py::object f) {
     py::object r = f(object_of(g));
     if (r.is_none()) return Tensor();
     const Tensor& t = tensor_arg(r, "hook");
-    if (!(t.shape() == g.shape())) throw ShapeError(str("hook: returned shape ", t.shape(), " for a gradient of shape ", g.shape()));
+    if (!(t.shape() == g.shape()))
+      throw ShapeError(str("hook: returned shape ", t.shape(), " for a gradient of shape ", g.shape()));
     return t;
   };
 }

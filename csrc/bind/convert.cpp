@@ -69,7 +69,8 @@ Shape shape_from(PyObject* o) {
   if (!fast) throw PythonError();
   py::object keep = py::reinterpret_steal<py::object>(fast);
   if (PySequence_Fast_GET_SIZE(fast) > kMaxDims)
-    throw ShapeError(str("a list of ", int64_t{PySequence_Fast_GET_SIZE(fast)}, " entries, expected at most ", kMaxDims, " dimensions"));
+    throw ShapeError(
+        str("a list of ", int64_t{PySequence_Fast_GET_SIZE(fast)}, " entries, expected at most ", kMaxDims, " dimensions"));
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast); ++i) out.push_back(int_from(PySequence_Fast_GET_ITEM(fast, i)));
   return out;
 }

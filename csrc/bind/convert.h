@@ -101,7 +101,9 @@ inline PyObject* to_python(int v) { return PyLong_FromLong(v); }
 inline PyObject* to_python(double v) { return PyFloat_FromDouble(v); }
 inline PyObject* to_python(DType t) { return Py_NewRef(dtype_object(t)); }
 inline PyObject* to_python(Device d) { return device_object(d); }
-inline PyObject* to_python(const std::string& s) { return PyUnicode_FromStringAndSize(s.data(), static_cast<Py_ssize_t>(s.size())); }
+inline PyObject* to_python(const std::string& s) {
+  return PyUnicode_FromStringAndSize(s.data(), static_cast<Py_ssize_t>(s.size()));
+}
 PyObject* to_python(const Scalar& s);
 PyObject* to_python(const Shape& s);
 PyObject* to_python(const TensorList& list);  // a tuple

@@ -87,8 +87,7 @@ bool Signature::bind(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
       break;
     }
     if (next >= count) {
-      PyErr_Format(PyExc_TypeError, "%s() takes at most %zu arguments, got %zd", name.c_str(), count,
-                   nargs);
+      PyErr_Format(PyExc_TypeError, "%s() takes at most %zu arguments, got %zd", name.c_str(), count, nargs);
       return false;
     }
     slots[next] = args[a];

@@ -86,14 +86,16 @@ template <auto Fn, bool Method> struct Bound {
 template <auto Fn> void def(PyObject* module, const char* text) {
   using B = Bound<Fn, false>;
   B::signature = new Signature(text);
-  if (B::signature->parameters.size() != B::kCount) throw std::logic_error(std::string("signature does not match the op: ") + text);
+  if (B::signature->parameters.size() != B::kCount)
+    throw std::logic_error(std::string("signature does not match the op: ") + text);
   add_function(module, *B::signature, B::call);
 }
 
 template <auto Fn> void method(const char* text) {
   using B = Bound<Fn, true>;
   B::signature = new Signature(text);
-  if (B::signature->parameters.size() != B::kCount) throw std::logic_error(std::string("signature does not match the op: ") + text);
+  if (B::signature->parameters.size() != B::kCount)
+    throw std::logic_error(std::string("signature does not match the op: ") + text);
   add_method(*B::signature, B::call);
 }
 

@@ -16,7 +16,8 @@ namespace {
 Tensor index_tensor(PyObject* o) {
   if (is_tensor(o)) return unwrap(o);
   if (PyList_Check(o) && PyList_GET_SIZE(o) == 0) return make_empty({0}, DType::i64);
-  if (PyList_Check(o) || PyTuple_Check(o) || (PyObject_CheckBuffer(o) && !PyIndex_Check(o))) return tensor_from(o, std::nullopt, Device{});
+  if (PyList_Check(o) || PyTuple_Check(o) || (PyObject_CheckBuffer(o) && !PyIndex_Check(o)))
+    return tensor_from(o, std::nullopt, Device{});
   return {};
 }
 
@@ -26,7 +27,8 @@ int64_t dims_taken(PyObject* o, const Tensor& as_tensor) {
 }
 
 [[noreturn]] void throw_bad_index(PyObject* o) {
-  throw ArgError(std::string("index: expected ints, slices, None, ..., bools or integer and bool tensors, not ") + Py_TYPE(o)->tp_name);
+  throw ArgError(std::string("index: expected ints, slices, None, ..., bools or integer and bool tensors, not ") +
+                 Py_TYPE(o)->tp_name);
 }
 
 class Parser {
@@ -46,7 +48,8 @@ class Parser {
         ellipsis = true;
       }
     }
-    if (taken > t.ndim()) throw IndexError(str("index: ", taken, " indices for input ", t.shape(), " of ", t.ndim(), " dimensions"));
+    if (taken > t.ndim())
+      throw IndexError(str("index: ", taken, " indices for input ", t.shape(), " of ", t.ndim(), " dimensions"));
     rest_ = t.ndim() - taken;
     for (size_t i = 0; i < items_.size(); ++i) parse(items_[i], tensors_[i]);
   }
@@ -82,7 +85,8 @@ class Parser {
     } else if (PySlice_Check(o)) {
       Py_ssize_t start, stop, by;
       if (PySlice_Unpack(o, &start, &stop, &by) < 0) throw PythonError();
-      if (by <= 0) throw ValueError(str("index: slice step ", static_cast<int64_t>(by), ", expected at least 1; use flip() to reverse"));
+      if (by <= 0)
+        throw ValueError(str("index: slice step ", static_cast<int64_t>(by), ", expected at least 1; use flip() to reverse"));
       const int64_t n = view.shape()[dim_];
       PySlice_AdjustIndices(n, &start, &stop, by);
       if (start != 0 || stop != n || by != 1) step({IndexStep::slice, dim_, start, stop, by});
@@ -96,7 +100,8 @@ class Parser {
         }
         for (int d = 0; d < as_tensor.ndim(); ++d)
           if (as_tensor.shape()[d] != view.shape()[dim_ + d])
-            throw IndexError(str("index: mask of shape ", as_tensor.shape(), " at dimension ", dim_, " of input ", view.shape(), ", expected equal sizes"));
+            throw IndexError(str("index: mask of shape ", as_tensor.shape(), " at dimension ", dim_, " of input ", view.shape(),
+                                 ", expected equal sizes"));
         for (Tensor& part : ops::nonzero_indices(as_tensor)) set_index(std::move(part));
       } else if (is_integral(as_tensor.dtype())) {
         set_index(ops::to_dtype(ops::detach(as_tensor), DType::i64));

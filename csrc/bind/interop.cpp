@@ -30,8 +30,8 @@ Shape nested_shape(PyObject* data) {
 
 [[noreturn]] void throw_ragged(int depth, int64_t expected, PyObject* got) {
   if (is_sequence(got))
-    throw ValueError(str("tensor: a sequence of length ", int64_t{PySequence_Fast_GET_SIZE(got)}, " at depth ", depth, ", expected length ",
-                         expected));
+    throw ValueError(str("tensor: a sequence of length ", int64_t{PySequence_Fast_GET_SIZE(got)}, " at depth ", depth,
+                         ", expected length ", expected));
   throw ValueError(str("tensor: ", Py_TYPE(got)->tp_name, " at depth ", depth, ", expected a sequence of length ", expected));
 }
 
@@ -80,7 +80,7 @@ struct Format {
   DType dtype;
 };
 constexpr Format kFormats[] = {
-    {"?", DType::b8}, {"B", DType::u8}, {"b", DType::i8}, {"i", DType::i32}, {"l", DType::i64},
+    {"?", DType::b8},  {"B", DType::u8},  {"b", DType::i8},  {"i", DType::i32}, {"l", DType::i64},
     {"q", DType::i64}, {"e", DType::f16}, {"f", DType::f32}, {"d", DType::f64},
 };
 
@@ -164,7 +164,9 @@ Tensor tensor_from_buffer(PyObject* array) {
   Py_buffer* b = buffer.get();
   struct Release {
     Py_buffer* b;
-    ~Release() { if (b) PyBuffer_Release(b); }
+    ~Release() {
+      if (b) PyBuffer_Release(b);
+    }
   } release{b};
   const DType dtype = dtype_of_format(*b, array);
   Shape shape, strides;
@@ -212,14 +214,18 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
   Values values;
   values.list.reserve(static_cast<size_t>(shape.numel()));
   if (shape.numel() > 0) collect(data, shape, 0, values);
-  DType found = values.list.empty() ? default_dtype() : Scalar::Kind::boolean == values.widest ? DType::b8
-                : values.widest == Scalar::integer ? DType::i64 : default_dtype();
+  DType found = values.list.empty()                      ? default_dtype()
+                : Scalar::Kind::boolean == values.widest ? DType::b8
+                : values.widest == Scalar::integer       ? DType::i64
+                                                         : default_dtype();
   // Numbers are laid down as doubles or int64 and converted by the copy kernel.
   const bool integers = values.widest != Scalar::floating;
   Tensor wide = make_empty(shape, integers ? DType::i64 : DType::f64);
   for (size_t i = 0; i < values.list.size(); ++i) {
     if (integers) wide.data<int64_t>()[i] = values.list[i].i;
-    else wide.data<double>()[i] = values.list[i].kind == Scalar::floating ? values.list[i].d : static_cast<double>(values.list[i].i);
+    else
+      wide.data<double>()[i] =
+          values.list[i].kind == Scalar::floating ? values.list[i].d : static_cast<double>(values.list[i].i);
   }
   return ops::to_dtype(wide, dtype.value_or(found));
 }
@@ -282,7 +288,8 @@ void init_interop(PyObject* module) {
                            device.is_none() ? Device{} : device_from(device.ptr()));
     return py::reinterpret_steal<py::object>(wrap(t));
   });
-  m.def("from_buffer", [](py::object array) { return py::reinterpret_steal<py::object>(wrap(tensor_from_buffer(array.ptr()))); });
+  m.def("from_buffer",
+        [](py::object array) { return py::reinterpret_steal<py::object>(wrap(tensor_from_buffer(array.ptr()))); });
   m.def("to_list", [](py::object t) {
     if (!is_tensor(t.ptr())) throw ArgError("tolist: expected a tensor");
     return py::reinterpret_steal<py::object>(tensor_to_list(unwrap(t.ptr())));

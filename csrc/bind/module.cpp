@@ -57,14 +57,18 @@ void init_runtime(py::module_& m) {
     cpu_memory().set_cache_limit(static_cast<size_t>(n));
   });
   m.def("available_threads", &available_threads);
-  m.def("cgroup_limits", [](const std::string& cgroup_file, const std::string& mountinfo_file) {
-    const CgroupLimits limits = cgroup_limits(cgroup_file, mountinfo_file);
-    return py::make_tuple(limits.cpus, limits.memory_bytes);
-  }, py::arg("cgroup_file") = "/proc/self/cgroup", py::arg("mountinfo_file") = "/proc/self/mountinfo");
+  m.def(
+      "cgroup_limits",
+      [](const std::string& cgroup_file, const std::string& mountinfo_file) {
+        const CgroupLimits limits = cgroup_limits(cgroup_file, mountinfo_file);
+        return py::make_tuple(limits.cpus, limits.memory_bytes);
+      },
+      py::arg("cgroup_file") = "/proc/self/cgroup", py::arg("mountinfo_file") = "/proc/self/mountinfo");
   m.def("default_dtype", [] { return py::reinterpret_borrow<py::object>(bind::dtype_object(default_dtype())); });
   m.def("set_default_dtype", [](py::object t) { set_default_dtype(bind::dtype_from(t.ptr())); });
   m.def("promote_types", [](py::object a, py::object b) {
-    return py::reinterpret_borrow<py::object>(bind::dtype_object(promote(bind::dtype_from(a.ptr()), bind::dtype_from(b.ptr()))));
+    return py::reinterpret_borrow<py::object>(
+        bind::dtype_object(promote(bind::dtype_from(a.ptr()), bind::dtype_from(b.ptr()))));
   });
 }
 

@@ -287,13 +287,17 @@ void init_ops(PyObject* m) {
   def<&ops::probe_copy>(m, "probe_copy(target, source, streaming)");
   // --- pooling ---
   def<&ops::max_pool>(m, "max_pool(input, dims, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)");
-  def<&ops::max_pool_with_indices>(m, "max_pool_with_indices(input, dims, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)");
-  def<&ops::avg_pool>(m, "avg_pool(input, dims, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None)");
+  def<&ops::max_pool_with_indices>(
+      m, "max_pool_with_indices(input, dims, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)");
+  def<&ops::avg_pool>(
+      m,
+      "avg_pool(input, dims, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None)");
   def<&ops::adaptive_max_pool>(m, "adaptive_max_pool(input, dims, output_size)");
   def<&ops::adaptive_avg_pool>(m, "adaptive_avg_pool(input, dims, output_size)");
 
   // --- batch norm ---
-  def<&ops::batch_norm>(m, "batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5)");
+  def<&ops::batch_norm>(
+      m, "batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5)");
 }
 
 }  // namespace fastdl::bind

@@ -233,8 +233,7 @@ int set_grad(PyObject* self, PyObject* value, void*) {
   PyObject* r = guarded([&]() -> PyObject* {
     const Tensor& g = unwrap(value);
     if (!(g.shape() == t.shape())) throw ShapeError(str("grad: shape ", g.shape(), " for a tensor of shape ", t.shape()));
-    if (g.dtype() != t.dtype())
-      throw DTypeError(str("grad: ", name_of(g.dtype()), " for a tensor of ", name_of(t.dtype())));
+    if (g.dtype() != t.dtype()) throw DTypeError(str("grad: ", name_of(g.dtype()), " for a tensor of ", name_of(t.dtype())));
     if (g.same(t)) throw Error("grad: a tensor cannot be its own gradient");
     t.impl()->grad = g.ref();
     Py_RETURN_NONE;

@@ -11,8 +11,12 @@ namespace fastdl::bind {
 
 namespace {
 
-struct PyDType { DType value; };
-struct PyDevice { Device value; };
+struct PyDType {
+  DType value;
+};
+struct PyDevice {
+  Device value;
+};
 
 PyObject* dtype_objects[kNumDTypes];
 PyObject* dtype_type;
@@ -74,26 +78,28 @@ void init_types(PyObject* module) {
   }
 
   py::class_<PyDevice> device(m, "device", "Where tensors live: fastdl.device('cpu'), fastdl.device('cuda:0').");
-  device.def(py::init([](py::object name, std::optional<int> index) {
-               Device d = device_from(name.ptr());
-               if (index) d.index = static_cast<int8_t>(*index);
-               return PyDevice{d};
-             }),
-             py::arg("type"), py::arg("index") = py::none())
+  device
+      .def(py::init([](py::object name, std::optional<int> index) {
+             Device d = device_from(name.ptr());
+             if (index) d.index = static_cast<int8_t>(*index);
+             return PyDevice{d};
+           }),
+           py::arg("type"), py::arg("index") = py::none())
       .def_property_readonly("type", [](const PyDevice& d) { return d.value.is_cpu() ? "cpu" : "cuda"; })
-      .def_property_readonly("index", [](const PyDevice& d) -> py::object {
-        return d.value.is_cpu() ? py::object(py::none()) : py::object(py::int_(int{d.value.index}));
-      })
+      .def_property_readonly("index",
+                             [](const PyDevice& d) -> py::object {
+                               return d.value.is_cpu() ? py::object(py::none()) : py::object(py::int_(int{d.value.index}));
+                             })
       .def("__str__", [](const PyDevice& d) { return d.value.name(); })
       .def("__repr__", [](const PyDevice& d) { return "device('" + d.value.name() + "')"; })
       .def("__hash__", [](const PyDevice& d) { return static_cast<int>(d.value.type) * 256 + d.value.index; })
-      .def("__eq__", [](const PyDevice& a, py::object b) {
-        if (py::isinstance<py::str>(b)) return a.value == parse_device(py::cast<std::string>(b));
-        return py::isinstance<PyDevice>(b) && a.value == py::cast<PyDevice&>(b).value;
-      })
-      .def("__reduce__", [](const PyDevice& d) {
-        return py::make_tuple(py::type::of<PyDevice>(), py::make_tuple(d.value.name()));
-      });
+      .def("__eq__",
+           [](const PyDevice& a, py::object b) {
+             if (py::isinstance<py::str>(b)) return a.value == parse_device(py::cast<std::string>(b));
+             return py::isinstance<PyDevice>(b) && a.value == py::cast<PyDevice&>(b).value;
+           })
+      .def("__reduce__",
+           [](const PyDevice& d) { return py::make_tuple(py::type::of<PyDevice>(), py::make_tuple(d.value.name())); });
   cpu_device = py::cast(PyDevice{}).release().ptr();
 
   py::class_<Generator>(m, "Generator", "A stream of random numbers: a seed and a position in it (Philox4x32-10).")
@@ -102,31 +108,38 @@ void init_types(PyObject* module) {
              return std::make_unique<Generator>(67280421310721u);
            }),
            py::arg("device") = py::none())
-      .def("manual_seed",
-           [](py::object self, py::int_ seed) {
+      .def(
+          "manual_seed",
+          [](py::object self, py::int_ seed) {
              // As in PyTorch, negative seeds count from 2^64.
-             const uint64_t value = PyLong_AsUnsignedLongLongMask(seed.ptr());
-             if (value == static_cast<uint64_t>(-1) && PyErr_Occurred()) throw py::error_already_set();
-             py::cast<Generator&>(self).manual_seed(value);
-             return self;
-           },
-           py::arg("seed"), "Starts the stream of `seed` from its beginning; returns the generator.")
+            const uint64_t value = PyLong_AsUnsignedLongLongMask(seed.ptr());
+            if (value == static_cast<uint64_t>(-1) && PyErr_Occurred()) throw py::error_already_set();
+            py::cast<Generator&>(self).manual_seed(value);
+            return self;
+          },
+          py::arg("seed"), "Starts the stream of `seed` from its beginning; returns the generator.")
       .def("seed", &Generator::seed, "A new seed from the operating system; returns it.")
       .def("initial_seed", &Generator::initial_seed)
-      .def("get_state", [](const Generator& g) {
-        const Generator::State s = g.state();
-        Tensor t = make_empty({static_cast<int64_t>(s.size())}, DType::u8);
-        std::copy(s.begin(), s.end(), t.data<uint8_t>());
-        return py::reinterpret_steal<py::object>(wrap(t));
-      }, "The state as a uint8 tensor of 16 bytes.")
-      .def("set_state", [](Generator& g, py::object o) {
-        Generator::State s;
-        if (!is_tensor(o.ptr()) || unwrap(o.ptr()).dtype() != DType::u8 || unwrap(o.ptr()).numel() != static_cast<int64_t>(s.size()) ||
-            !unwrap(o.ptr()).is_contiguous())
-          throw ArgError("set_state: expected a uint8 tensor of 16 elements");
-        std::copy_n(unwrap(o.ptr()).data<uint8_t>(), s.size(), s.begin());
-        g.set_state(s);
-      }, py::arg("state"))
+      .def(
+          "get_state",
+          [](const Generator& g) {
+            const Generator::State s = g.state();
+            Tensor t = make_empty({static_cast<int64_t>(s.size())}, DType::u8);
+            std::copy(s.begin(), s.end(), t.data<uint8_t>());
+            return py::reinterpret_steal<py::object>(wrap(t));
+          },
+          "The state as a uint8 tensor of 16 bytes.")
+      .def(
+          "set_state",
+          [](Generator& g, py::object o) {
+            Generator::State s;
+            if (!is_tensor(o.ptr()) || unwrap(o.ptr()).dtype() != DType::u8 ||
+                unwrap(o.ptr()).numel() != static_cast<int64_t>(s.size()) || !unwrap(o.ptr()).is_contiguous())
+              throw ArgError("set_state: expected a uint8 tensor of 16 elements");
+            std::copy_n(unwrap(o.ptr()).data<uint8_t>(), s.size(), s.begin());
+            g.set_state(s);
+          },
+          py::arg("state"))
       .def_property_readonly("device", [](const Generator&) { return py::reinterpret_borrow<py::object>(cpu_device); });
   m.attr("default_generator") = py::cast(&default_generator(), py::return_value_policy::reference);
 }

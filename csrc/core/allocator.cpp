@@ -11,8 +11,22 @@
 #include "core/cgroup.h"
 #include "core/error.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, bytes) ((void)0)
+#define ASAN_UNPOISON_MEMORY_REGION(p, bytes) ((void)0)
+#endif
+
 namespace fastdl {
 namespace {
+
+// AddressSanitizer knows blocks, not requests: the rest of a block behind the request, and all of a cached block but its
+// link, are out of bounds.
+void set_accessible([[maybe_unused]] void* block, [[maybe_unused]] size_t bytes, [[maybe_unused]] size_t block_bytes) {
+  ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+  ASAN_POISON_MEMORY_REGION(static_cast<char*>(block) + bytes, block_bytes - bytes);
+}
 
 constexpr size_t kMaxRequest = size_t{1} << 47;  // the address space of a process
 constexpr size_t kHugePage = size_t{1} << 21;
@@ -55,10 +69,9 @@ void* system_allocate(size_t bytes) {
 }
 
 void system_free(void* p, size_t bytes) {
-  if (bytes < kHugePage)
-    std::free(p);
-  else
-    munmap(p, bytes);
+  set_accessible(p, bytes, bytes);
+  if (bytes < kHugePage) std::free(p);
+  else munmap(p, bytes);
 }
 
 size_t class_bytes(int index) {
@@ -85,6 +98,7 @@ void* MemoryPool::allocate(size_t bytes) {
       free_[c.index] = block->next;
       stats_.bytes_cached -= size;
       note_peak();
+      set_accessible(block, bytes, c.bytes);
       return block;
     }
     ++stats_.cache_misses;
@@ -107,6 +121,7 @@ void* MemoryPool::map_new(size_t bytes, size_t block_bytes) {
     const std::lock_guard guard(lock_);
     if (block) {
       note_peak();
+      set_accessible(block, bytes, block_bytes);
       return block;
     }
     --stats_.allocations;
@@ -127,6 +142,7 @@ void MemoryPool::deallocate(void* p, size_t bytes) {
     if (stats_.bytes_cached + size <= cache_limit_) {
       stats_.bytes_cached += size;
       FreeBlock* block = static_cast<FreeBlock*>(p);
+      set_accessible(block, sizeof *block, c.bytes);
       block->next = free_[c.index];
       free_[c.index] = block;
       return;
@@ -179,8 +195,7 @@ namespace {
 // Made when the library is loaded: a lock around the first use could be held by another thread at a fork. Never
 // destroyed: tensors may be among the objects that outlive static destructors.
 MemoryPool* const pool = new MemoryPool;
-[[maybe_unused]] const int fork_handlers =
-    pthread_atfork([] { pool->lock(); }, [] { pool->unlock(); }, [] { pool->unlock(); });
+[[maybe_unused]] const int fork_handlers = pthread_atfork([] { pool->lock(); }, [] { pool->unlock(); }, [] { pool->unlock(); });
 
 }  // namespace
 

@@ -44,7 +44,7 @@ inline void append(std::string& out, std::string_view s) { out += s; }
 inline void append(std::string& out, DType t) { out += name_of(t); }
 
 template <class T>
-requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
 void append(std::string& out, T x) {
   if constexpr (std::is_same_v<T, bool>) {
     out += x ? "True" : "False";
@@ -58,16 +58,18 @@ void append(std::string& out, T x) {
 
 // A type's own to_string, found beside the type.
 template <class T>
-requires(std::is_class_v<T>&& requires(const T& x) {
-  { to_string(x) } -> std::convertible_to<std::string_view>;
-}) void append(std::string& out, const T& x) {
+  requires(std::is_class_v<T> &&
+           requires(const T& x) {
+             { to_string(x) } -> std::convertible_to<std::string_view>;
+           })
+void append(std::string& out, const T& x) {
   out += to_string(x);
 }
 
 // A shape, a list of dimensions or of dtypes: "[2, 3]".
 template <class T>
-requires(!std::convertible_to<const T&, std::string_view> &&
-         requires(const T& x) { x.begin() != x.end(); }) void append(std::string& out, const T& range) {
+  requires(!std::convertible_to<const T&, std::string_view> && requires(const T& x) { x.begin() != x.end(); })
+void append(std::string& out, const T& range) {
   out += '[';
   bool first = true;
   for (const auto& x : range) {
@@ -81,8 +83,7 @@ requires(!std::convertible_to<const T&, std::string_view> &&
 }  // namespace detail
 
 // str("matmul: got ", x.shape(), " of ", x.dtype()) == "matmul: got [2, 3] of float32"
-template <class... Parts>
-std::string str(const Parts&... parts) {
+template <class... Parts> std::string str(const Parts&... parts) {
   std::string out;
   (detail::append(out, parts), ...);
   return out;

@@ -39,13 +39,10 @@ int64_t now_ns() {
 void futex_wait(const void* word, uint32_t expected) {
   syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
 }
-void futex_wake(const void* word, int threads) {
-  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
-}
+void futex_wake(const void* word, int threads) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0); }
 
 // Spins until ready() or the time is over; true when ready.
-template <class Ready>
-bool spin_until(int64_t limit_ns, const Ready& ready) {
+template <class Ready> bool spin_until(int64_t limit_ns, const Ready& ready) {
   for (int i = 0; i < 32; ++i) {  // before the first look at the clock
     if (ready()) return true;
     _mm_pause();

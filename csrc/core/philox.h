@@ -12,7 +12,9 @@ struct PhiloxState {
   uint64_t offset;  // in counters (four 32-bit outputs each)
 };
 
-struct Philox4 { uint32_t v[4]; };
+struct Philox4 {
+  uint32_t v[4];
+};
 
 FASTDL_INLINE Philox4 philox(uint64_t seed, uint64_t counter, uint64_t stream = 0) {
   uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32);

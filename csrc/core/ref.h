@@ -27,11 +27,19 @@ template <class T> class Ref {
  public:
   Ref() = default;
   Ref(std::nullptr_t) {}
-  explicit Ref(T* p) : p_(p) { if (p_) p_->retain(); }
-  Ref(const Ref& o) : p_(o.p_) { if (p_) p_->retain(); }
+  explicit Ref(T* p) : p_(p) {
+    if (p_) p_->retain();
+  }
+  Ref(const Ref& o) : p_(o.p_) {
+    if (p_) p_->retain();
+  }
   Ref(Ref&& o) noexcept : p_(std::exchange(o.p_, nullptr)) {}
-  template <class U> Ref(const Ref<U>& o) : p_(o.get()) { if (p_) p_->retain(); }
-  ~Ref() { if (p_) p_->release(); }
+  template <class U> Ref(const Ref<U>& o) : p_(o.get()) {
+    if (p_) p_->retain();
+  }
+  ~Ref() {
+    if (p_) p_->release();
+  }
   Ref& operator=(Ref o) noexcept {
     std::swap(p_, o.p_);
     return *this;

@@ -91,9 +91,13 @@ Tensor make_empty_strided(const Shape& shape, const Shape& strides, DType dtype,
   int64_t bytes;
   if (__builtin_mul_overflow(shape.numel(), size_of(dtype), &bytes))
     throw OutOfMemoryError(str("a tensor of shape ", shape, " and dtype ", name_of(dtype), " is larger than any memory"));
-  Ref<Storage> storage = Storage::allocate(static_cast<size_t>(bytes), device);
-  void* data = storage->data();
-  return make_tensor(std::move(storage), data, shape, strides, dtype);
+  try {
+    Ref<Storage> storage = Storage::allocate(static_cast<size_t>(bytes), device);
+    void* data = storage->data();
+    return make_tensor(std::move(storage), data, shape, strides, dtype);
+  } catch (const OutOfMemoryError& e) {
+    throw OutOfMemoryError(str(e.what(), ", for a tensor of shape ", shape, " and dtype ", name_of(dtype)));
+  }
 }
 
 Tensor make_empty(const Shape& shape, DType dtype, Device device) {

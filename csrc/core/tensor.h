@@ -15,7 +15,10 @@ class Tensor;
 using GradHook = std::function<Tensor(const Tensor&)>;  // returns the gradient's replacement, or an undefined tensor
 
 struct HookList {
-  struct Entry { int64_t id; GradHook hook; };
+  struct Entry {
+    int64_t id;
+    GradHook hook;
+  };
   std::vector<Entry> before;       // called with the gradient before it is added to .grad
   std::vector<Entry> after;        // called with the tensor itself after that
 };

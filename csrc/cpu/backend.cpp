@@ -8,7 +8,9 @@
 namespace fastdl::cpu {
 
 #define FASTDL_DECLARE_LEVEL(name) \
-  namespace name { extern const KernelTable table; }
+  namespace name {                 \
+  extern const KernelTable table;  \
+  }
 #ifdef FASTDL_HAVE_BASE
 FASTDL_DECLARE_LEVEL(base)
 #endif
@@ -45,12 +47,10 @@ bool cpu_has(Level l) {
   __builtin_cpu_init();
   switch (l) {
     case Level::base: return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-    case Level::avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    case Level::avx2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
     case Level::avx512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512cd");
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
   }
   return false;
 }

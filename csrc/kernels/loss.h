@@ -51,9 +51,7 @@ struct FindBadLabelArgs {
 //   logistic         binary cross-entropy of logits x: (1 - y) x + (1 + (p - 1) y) softplus(-x), p = positive_weight
 //   binary           -y log(x) - (1 - y) log(1 - x), logarithms not below -100
 //   divergence       y (log(y) - x), 0 where y is 0 (kl_div);  log_divergence  e^y (y - x)
-enum class PointwiseLoss : uint8_t {
-  squared, absolute, smooth_absolute, huber, logistic, binary, divergence, log_divergence
-};
+enum class PointwiseLoss : uint8_t { squared, absolute, smooth_absolute, huber, logistic, binary, divergence, log_divergence };
 
 // All contiguous, n elements.
 struct PointwiseLossArgs {

@@ -21,9 +21,7 @@ struct RnnSizes {
 };
 
 // Elements of the workspace that holds W packed, for every instruction set.
-constexpr int64_t rnn_workspace(RnnCell cell, int64_t hidden) {
-  return (rnn_gates(cell) * hidden + 64) * (hidden + 64);
-}
+constexpr int64_t rnn_workspace(RnnCell cell, int64_t hidden) { return (rnn_gates(cell) * hidden + 64) * (hidden + 64); }
 
 struct RnnArgs {
   RnnSizes sizes;

@@ -64,11 +64,10 @@ Tensor leaky_relu(T x, double slope) {
                     [slope](T v) { return where(gt(v, number(0)), ones_like(v), full(v.shape(), slope, v.dtype())); });
 }
 Tensor scaled_elu(T x, double alpha, double scale, double input_scale) {
-  return activation("elu", UnaryOp::elu, BinaryOp::elu_backward, Saves::input, x, {{alpha, scale, input_scale}},
-                    [=](T v) {
-                      const Tensor negative = mul(exp(mul(v, number(input_scale))), number(alpha * scale * input_scale));
-                      return where(le(v, number(0)), negative, full(v.shape(), scale, v.dtype()));
-                    });
+  return activation("elu", UnaryOp::elu, BinaryOp::elu_backward, Saves::input, x, {{alpha, scale, input_scale}}, [=](T v) {
+    const Tensor negative = mul(exp(mul(v, number(input_scale))), number(alpha * scale * input_scale));
+    return where(le(v, number(0)), negative, full(v.shape(), scale, v.dtype()));
+  });
 }
 Tensor elu(T x, double alpha) { return scaled_elu(x, alpha, 1, 1); }
 Tensor selu(T x) { return scaled_elu(x, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1); }
@@ -104,11 +103,10 @@ Tensor mish(T x) {
   });
 }
 Tensor softplus(T x, double beta, double threshold) {
-  return activation("softplus", UnaryOp::softplus, BinaryOp::softplus_backward, Saves::input, x, {{beta, threshold}},
-                    [=](T v) {
-                      const Tensor scaled = mul(v, number(beta));
-                      return where(gt(scaled, number(threshold)), ones_like(v), sigmoid(scaled));
-                    });
+  return activation("softplus", UnaryOp::softplus, BinaryOp::softplus_backward, Saves::input, x, {{beta, threshold}}, [=](T v) {
+    const Tensor scaled = mul(v, number(beta));
+    return where(gt(scaled, number(threshold)), ones_like(v), sigmoid(scaled));
+  });
 }
 Tensor softsign(T x) {
   return activation("softsign", UnaryOp::softsign, BinaryOp::softsign_backward, Saves::input, x, {},
@@ -126,9 +124,8 @@ Tensor hardsigmoid(T x) {
 }
 Tensor hardtanh(T x, double low, double high) {
   if (low > high) throw ValueError(str("hardtanh: min_val ", low, " is larger than max_val ", high));
-  return activation("hardtanh", UnaryOp::clamp, BinaryOp::hardtanh_backward, Saves::input, x, {{low, high}}, [=](T v) {
-    return mul(indicator(gt(v, number(low)), v), indicator(lt(v, number(high)), v));
-  });
+  return activation("hardtanh", UnaryOp::clamp, BinaryOp::hardtanh_backward, Saves::input, x, {{low, high}},
+                    [=](T v) { return mul(indicator(gt(v, number(low)), v), indicator(lt(v, number(high)), v)); });
 }
 Tensor clamp(T x, const std::optional<Tensor>& low, const std::optional<Tensor>& high) {
   if (!low && !high) throw ValueError("clamp: at least one of min and max must be given");
@@ -138,9 +135,8 @@ Tensor clamp(T x, const std::optional<Tensor>& low, const std::optional<Tensor>&
     return high ? minimum(raised, *high) : raised;
   }
   const double a = low ? item(*low) : -__builtin_inf(), b = high ? item(*high) : __builtin_inf();
-  return activation("clamp", UnaryOp::clamp, BinaryOp::clamp_backward, Saves::input, x, {{a, b}}, [=](T v) {
-    return mul(indicator(ge(v, number(a)), v), indicator(le(v, number(b)), v));
-  });
+  return activation("clamp", UnaryOp::clamp, BinaryOp::clamp_backward, Saves::input, x, {{a, b}},
+                    [=](T v) { return mul(indicator(ge(v, number(a)), v), indicator(le(v, number(b)), v)); });
 }
 
 }  // namespace fastdl::ops

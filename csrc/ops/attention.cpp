@@ -139,8 +139,8 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
   }
   check_same_device(kName, {query, key, value, attn_mask});
   if (query.dtype() != key.dtype() || query.dtype() != value.dtype())
-    throw DTypeError(str(kName, ": query, key and value must have one dtype, got ", query.dtype(), ", ", key.dtype(),
-                         " and ", value.dtype()));
+    throw DTypeError(str(kName, ": query, key and value must have one dtype, got ", query.dtype(), ", ", key.dtype(), " and ",
+                         value.dtype()));
   if (query.size(-1) != key.size(-1) || key.size(-2) != value.size(-2))
     throw ShapeError(str(kName, ": expected query (..., T, D), key (..., S, D) and value (..., S, E), got ", query.shape(),
                          ", ", key.shape(), " and ", value.shape()));
@@ -156,8 +156,9 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
                            value.shape(), ")"));
     call.group = heads / key_heads;
   }
-  const Shape lead = broadcast_shapes(kName, broadcast_shapes(kName, leading(query.shape(), matrix_dims), leading(key.shape(), matrix_dims)),
-                                      leading(value.shape(), matrix_dims));
+  const Shape lead =
+      broadcast_shapes(kName, broadcast_shapes(kName, leading(query.shape(), matrix_dims), leading(key.shape(), matrix_dims)),
+                       leading(value.shape(), matrix_dims));
   const auto same_lead = [&](const Tensor& t) {
     Shape shape = lead;
     for (int d = -matrix_dims; d < 0; ++d) shape.push_back(t.size(d));
@@ -175,13 +176,11 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
       throw DTypeError(str(kName, ": attn_mask is ", mask.dtype(), ", expected bool or ", query.dtype()));
     const Shape weights = call.weights_shape();
     bool fits = mask.ndim() <= weights.size();
-    for (int d = 1; fits && d <= mask.ndim(); ++d)
-      fits = mask.size(-d) == 1 || mask.size(-d) == weights[weights.size() - d];
+    for (int d = 1; fits && d <= mask.ndim(); ++d) fits = mask.size(-d) == 1 || mask.size(-d) == weights[weights.size() - d];
     if (!fits) throw ShapeError(str(kName, ": attn_mask ", mask.shape(), " does not broadcast to ", weights));
     call.mask = mask;
   }
-  if (dropout_p > 0)
-    call.random = default_generator().reserve(call.heads() * call.queries() * ((call.keys() + 3) / 4));
+  if (dropout_p > 0) call.random = default_generator().reserve(call.heads() * call.queries() * ((call.keys() + 3) / 4));
   if (grad_enabled() && needs_grad(call.mask)) return call.composed();
 
   const bool record_gradient = records(call.query, call.key, call.value);

@@ -27,7 +27,8 @@ Tensor workspace(const BatchNormShape& s, const Tensor& like) {
 void check_channels(const Tensor& input, const char* what, const OptionalTensor& t) {
   if (!t) return;
   if (t->ndim() != 1 || t->size(0) != input.size(1))
-    throw ShapeError(str("batch_norm: ", what, " needs shape [", input.size(1), "], one number per channel of input ", input.shape(), ", got ", t->shape()));
+    throw ShapeError(str("batch_norm: ", what, " needs shape [", input.size(1), "], one number per channel of input ",
+                         input.shape(), ", got ", t->shape()));
   check_floating("batch_norm", *t);
 }
 
@@ -43,7 +44,8 @@ struct Statistics {
 };
 
 // The gradients from plain ops, which record: for gradients of gradients.
-void composed_gradients(GradCall& c, const Tensor& x, const OptionalTensor& weight, const Statistics& s, bool training, double eps) {
+void composed_gradients(GradCall& c, const Tensor& x, const OptionalTensor& weight, const Statistics& s, bool training,
+                        double eps) {
   const Tensor gy = c.grad();
   Shape dims;
   for (int d = 0; d < x.ndim(); ++d)
@@ -69,8 +71,8 @@ void composed_gradients(GradCall& c, const Tensor& x, const OptionalTensor& weig
 
 }  // namespace
 
-Tensor batch_norm(const Tensor& input, const OptionalTensor& running_mean, const OptionalTensor& running_var, const OptionalTensor& weight,
-                  const OptionalTensor& bias, bool training, double momentum, double eps) {
+Tensor batch_norm(const Tensor& input, const OptionalTensor& running_mean, const OptionalTensor& running_var,
+                  const OptionalTensor& weight, const OptionalTensor& bias, bool training, double momentum, double eps) {
   check_floating("batch_norm", input);
   check_same_device("batch_norm", {input, running_mean, running_var, weight, bias});
   if (input.ndim() < 2) throw ShapeError(str("batch_norm: input needs at least 2 dimensions (N, C, ...), got ", input.shape()));
@@ -78,7 +80,8 @@ Tensor batch_norm(const Tensor& input, const OptionalTensor& running_mean, const
   check_channels(input, "running_var", running_var);
   check_channels(input, "weight", weight);
   check_channels(input, "bias", bias);
-  if (!training && (!running_mean || !running_var)) throw ValueError("batch_norm: evaluation needs running_mean and running_var");
+  if (!training && (!running_mean || !running_var))
+    throw ValueError("batch_norm: evaluation needs running_mean and running_var");
   if (training && running_mean) check_writable("batch_norm", *running_mean);
   if (training && running_var) check_writable("batch_norm", *running_var);
   const Tensor x = dense(input);
@@ -86,19 +89,22 @@ Tensor batch_norm(const Tensor& input, const OptionalTensor& running_mean, const
   if (training && shape.count() == 1)
     throw ValueError(str("batch_norm: training needs more than one value per channel, got input ", input.shape()));
   Tensor y = empty_like(x);
-  const Statistics s{make_empty({shape.channels}, DType::f64, x.device()), make_empty({shape.channels}, DType::f64, x.device())};
+  const Statistics s{make_empty({shape.channels}, DType::f64, x.device()),
+                     make_empty({shape.channels}, DType::f64, x.device())};
   if (x.numel() > 0) {
     const Tensor partial = training ? workspace(shape, x) : Tensor();
     launch(&KernelTable::batch_norm_forward, x.device(),
-           BatchNormArgs{x.data(), y.data(), x.dtype(), shape, view_of(weight), view_of(bias), view_of(running_mean), view_of(running_var),
-                         training, momentum, eps, s.mean.data<double>(), s.rstd.data<double>(), training ? partial.data<double>() : nullptr});
+           BatchNormArgs{x.data(), y.data(), x.dtype(), shape, view_of(weight), view_of(bias), view_of(running_mean),
+                         view_of(running_var), training, momentum, eps, s.mean.data<double>(), s.rstd.data<double>(),
+                         training ? partial.data<double>() : nullptr});
     if (training && running_mean) changed(*running_mean);
     if (training && running_var) changed(*running_var);
   }
   if (records(x, weight, bias)) {
     const DType bias_dtype = bias ? bias->dtype() : x.dtype();
     record("batch_norm", y, {x, weight, bias},
-           [x = save(x), has_weight = weight.has_value(), w = save(weight ? *weight : Tensor()), bias_dtype, s, training, eps](GradCall& c) {
+           [x = save(x), has_weight = weight.has_value(), w = save(weight ? *weight : Tensor()), bias_dtype, s, training,
+            eps](GradCall& c) {
              const Tensor input = c(x);
              OptionalTensor weight;
              if (has_weight) weight = c(w);
@@ -112,9 +118,9 @@ Tensor batch_norm(const Tensor& input, const OptionalTensor& running_mean, const
              if (input.numel() > 0) {
                const Tensor partial = workspace(shape, input);
                launch(&KernelTable::batch_norm_backward, input.device(),
-                      BatchNormBackwardArgs{input.data(), gy.data(), gx.defined() ? gx.data() : nullptr, input.dtype(), shape, view_of(weight),
-                                            s.mean.data<double>(), s.rstd.data<double>(), training, view_of(gw), view_of(gb),
-                                            partial.data<double>()});
+                      BatchNormBackwardArgs{input.data(), gy.data(), gx.defined() ? gx.data() : nullptr, input.dtype(), shape,
+                                            view_of(weight), s.mean.data<double>(), s.rstd.data<double>(), training,
+                                            view_of(gw), view_of(gb), partial.data<double>()});
              } else {
                if (gw.defined()) fill_(gw, int64_t{0});
                if (gb.defined()) fill_(gb, int64_t{0});

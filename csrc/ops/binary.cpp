@@ -211,18 +211,17 @@ Tensor pow(T a, T b) {
   }
   const Tensor y = run_binary("pow", BinaryOp::pow, a, b, result);
   if (records(a, b))
-    record("pow", y, {a, b},
-           [a = save(a), b = save(b), y = save_output(y), to_a = Operand(a), to_b = Operand(b)](GradCall& c) {
-             const Tensor base = c(a), exponent = c(b);
-             if (c.wants(0)) {  // 0 where the exponent is 0, also at a base of 0
-               const Tensor slope = mul(c.grad(), mul(exponent, pow(base, sub(exponent, number(1)))));
-               c.set(0, to_a(where(eq(exponent, number(0)), zeros_like(slope), slope)));
-             }
-             if (c.wants(1)) {
-               const Tensor slope = mul(c.grad(), mul(c(y), log(base)));
-               c.set(1, to_b(where(eq(c(y), number(0)), zeros_like(slope), slope)));
-             }
-           });
+    record("pow", y, {a, b}, [a = save(a), b = save(b), y = save_output(y), to_a = Operand(a), to_b = Operand(b)](GradCall& c) {
+      const Tensor base = c(a), exponent = c(b);
+      if (c.wants(0)) {  // 0 where the exponent is 0, also at a base of 0
+        const Tensor slope = mul(c.grad(), mul(exponent, pow(base, sub(exponent, number(1)))));
+        c.set(0, to_a(where(eq(exponent, number(0)), zeros_like(slope), slope)));
+      }
+      if (c.wants(1)) {
+        const Tensor slope = mul(c.grad(), mul(c(y), log(base)));
+        c.set(1, to_b(where(eq(c(y), number(0)), zeros_like(slope), slope)));
+      }
+    });
   return y;
 }
 Tensor atan2(T a, T b) {
@@ -398,15 +397,13 @@ Tensor sub_scaled_(T self, T other, const Scalar& alpha) {
 Tensor mul_(T self, T other) {
   if (records(other)) return assign("mul_", self, mul(clone(self), other));
   update("mul_", BinaryOp::mul, self, other, result_type(self, other));
-  if (records(self))
-    record("mul_", self, {self}, [b = save(other)](GradCall& c) { c.set(0, mul(c.grad(), c(b))); });
+  if (records(self)) record("mul_", self, {self}, [b = save(other)](GradCall& c) { c.set(0, mul(c.grad(), c(b))); });
   return self;
 }
 Tensor div_(T self, T other) {
   if (records(other)) return assign("div_", self, div(clone(self), other));
   update("div_", BinaryOp::div, self, other, floating_result(result_type(self, other)));
-  if (records(self))
-    record("div_", self, {self}, [b = save(other)](GradCall& c) { c.set(0, div(c.grad(), c(b))); });
+  if (records(self)) record("div_", self, {self}, [b = save(other)](GradCall& c) { c.set(0, div(c.grad(), c(b))); });
   return self;
 }
 Tensor clamp_(T self, const std::optional<Tensor>& low, const std::optional<Tensor>& high) {
@@ -415,9 +412,7 @@ Tensor clamp_(T self, const std::optional<Tensor>& low, const std::optional<Tens
 Tensor masked_fill_(T self, T mask, T value) {
   return assign("masked_fill_", self, masked_fill(records(self) ? clone(self) : self, mask, value));
 }
-Tensor lerp_(T self, T end, T weight) {
-  return assign("lerp_", self, lerp(records(self) ? clone(self) : self, end, weight));
-}
+Tensor lerp_(T self, T end, T weight) { return assign("lerp_", self, lerp(records(self) ? clone(self) : self, end, weight)); }
 Tensor addcmul_(T self, T a, T b, double value) {
   return assign("addcmul_", self, addcmul(records(self) ? clone(self) : self, a, b, value));
 }

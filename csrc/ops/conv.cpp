@@ -12,10 +12,12 @@ constexpr const char* kNames[2] = {"conv1d", "conv2d"};
 constexpr const char* kTransposedNames[2] = {"conv_transpose1d", "conv_transpose2d"};
 
 // What convolutions need to know besides their operands, for two dimensions.
-ConvGeometry geometry(const char* op, int dims, const Shape& stride, const Shape& padding, const Shape& dilation, int64_t groups) {
+ConvGeometry geometry(const char* op, int dims, const Shape& stride, const Shape& padding, const Shape& dilation,
+                      int64_t groups) {
   ConvGeometry g{{1, 1}, {0, 0}, {1, 1}, groups};
   const auto set = [&](const char* what, const Shape& from, int64_t least, int64_t* to) {
-    if (from.size() != 1 && from.size() != dims) throw ShapeError(str(op, ": ", what, " needs 1 or ", dims, " values, got ", from));
+    if (from.size() != 1 && from.size() != dims)
+      throw ShapeError(str(op, ": ", what, " needs 1 or ", dims, " values, got ", from));
     for (int d = 0; d < dims; ++d) {
       const int64_t v = from[from.size() == 1 ? 0 : d];
       if (v < least) throw ValueError(str(op, ": ", what, " must be at least ", least, ", got ", from));
@@ -41,7 +43,8 @@ void check_operands(const char* op, int dims, const Tensor& input, const Tensor&
     throw DTypeError(str(op, ": input, weight and bias must have one dtype, got ", input.dtype(), ", ", weight.dtype(),
                          bias ? str(" and ", bias->dtype()) : std::string()));
   if (input.ndim() != dims + 1 && input.ndim() != dims + 2)
-    throw ShapeError(str(op, ": input needs ", dims + 2, " dimensions (or ", dims + 1, " without the batch), got ", input.shape()));
+    throw ShapeError(
+        str(op, ": input needs ", dims + 2, " dimensions (or ", dims + 1, " without the batch), got ", input.shape()));
   if (weight.ndim() != dims + 2) throw ShapeError(str(op, ": weight needs ", dims + 2, " dimensions, got ", weight.shape()));
   for (int d = 0; d < dims; ++d)
     if (weight.size(2 + d) == 0) throw ShapeError(str(op, ": weight has an empty kernel, shape ", weight.shape()));
@@ -72,14 +75,16 @@ Tensor weight_gradient(const Tensor& input, const Tensor& grad_output, const Sha
 Tensor input_gradient(const char* op, const Tensor& grad_output, const Tensor& weight, const std::optional<Tensor>& bias,
                       const Shape& input_shape, const ConvGeometry& g);
 
-Tensor forward(const char* op, const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const ConvGeometry& g) {
+Tensor forward(const char* op, const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
+               const ConvGeometry& g) {
   const Shape shape{input.size(0), weight.size(0), output_size(input.size(2), weight.size(2), g, 0),
                     output_size(input.size(3), weight.size(3), g, 1)};
   Tensor out = empty_in_layout_of(input, shape);
   if (out.numel() > 0) {
     const Tensor panels = weight.numel() > 0 ? panels_for(weight, g.groups, weight.size(0) / g.groups) : Tensor();
     launch(&KernelTable::conv2d_forward, input.device(),
-           ConvArgs{input.view(), weight.view(), bias ? bias->view() : View{}, out.view(), g, panels.defined() ? panels.data() : nullptr});
+           ConvArgs{input.view(), weight.view(), bias ? bias->view() : View{}, out.view(), g,
+                    panels.defined() ? panels.data() : nullptr});
   }
   if (records(input, weight, bias))
     record(op, out, {input, weight, bias}, [x = save(input), w = save(weight), g](GradCall& c) {
@@ -97,7 +102,8 @@ Tensor input_gradient(const char* op, const Tensor& grad_output, const Tensor& w
   if (out.numel() > 0) {
     const Tensor panels = weight.numel() > 0 ? panels_for(weight, g.groups, weight.size(1)) : Tensor();
     launch(&KernelTable::conv2d_backward_input, grad_output.device(),
-           ConvArgs{out.view(), weight.view(), bias ? bias->view() : View{}, grad_output.view(), g, panels.defined() ? panels.data() : nullptr});
+           ConvArgs{out.view(), weight.view(), bias ? bias->view() : View{}, grad_output.view(), g,
+                    panels.defined() ? panels.data() : nullptr});
   }
   if (records(grad_output, weight, bias))
     record(op, out, {grad_output, weight, bias}, [y = save(grad_output), w = save(weight), g](GradCall& c) {
@@ -126,7 +132,8 @@ Tensor weight_gradient(const Tensor& input, const Tensor& grad_output, const Sha
   } else if (out.numel() > 0) {
     const int64_t parts = weight_gradient_parts(grad_output.shape(), weight_shape, g.groups);
     const int64_t columns = conv_panel_channels(weight_shape[0] / g.groups) * g.groups;
-    const Tensor partial = make_empty({parts, columns, weight_shape[1], weight_shape[2], weight_shape[3]}, sum_dtype(input.dtype()), input.device());
+    const Tensor partial = make_empty({parts, columns, weight_shape[1], weight_shape[2], weight_shape[3]},
+                                      sum_dtype(input.dtype()), input.device());
     launch(&KernelTable::conv2d_backward_weight, input.device(),
            ConvWeightArgs{input.view(), grad_output.view(), out.view(), g, parts, partial.data()});
   }
@@ -157,27 +164,29 @@ Tensor conv(int dims, const Tensor& input, const Tensor& weight, const std::opti
   check_operands(op, dims, input, weight, bias);
   const int64_t channels = input.size(-dims - 1);
   if (weight.size(0) % groups != 0)
-    throw ShapeError(str(op, ": ", weight.size(0), " output channels (weight ", weight.shape(), ") do not divide into ", groups, " groups"));
+    throw ShapeError(
+        str(op, ": ", weight.size(0), " output channels (weight ", weight.shape(), ") do not divide into ", groups, " groups"));
   if (channels != weight.size(1) * groups)
-    throw ShapeError(str(op, ": weight ", weight.shape(), " with ", groups, groups == 1 ? " group" : " groups", " expects an input of ",
-                         weight.size(1) * groups, " channels, got input ", input.shape()));
+    throw ShapeError(str(op, ": weight ", weight.shape(), " with ", groups, groups == 1 ? " group" : " groups",
+                         " expects an input of ", weight.size(1) * groups, " channels, got input ", input.shape()));
   check_bias(op, bias, weight.size(0));
   for (int d = 0; d < dims; ++d)
     if (input.size(d - dims) + 2 * g.padding[2 - dims + d] < g.dilation[2 - dims + d] * (weight.size(2 + d) - 1) + 1)
-      throw ShapeError(str(op, ": the kernel of weight ", weight.shape(), ", dilation ", dilation, ", is larger than the padded input ",
-                           input.shape(), ", padding ", padding));
+      throw ShapeError(str(op, ": the kernel of weight ", weight.shape(), ", dilation ", dilation,
+                           ", is larger than the padded input ", input.shape(), ", padding ", padding));
   return over_images(input, dims, [&](const Tensor& x) { return forward(op, x, as_image(weight, dims), bias, g); });
 }
 
-Tensor conv_transpose(int dims, const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
-                      const Shape& padding, const Shape& output_padding, int64_t groups, const Shape& dilation) {
+Tensor conv_transpose(int dims, const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
+                      const Shape& stride, const Shape& padding, const Shape& output_padding, int64_t groups,
+                      const Shape& dilation) {
   const char* op = kTransposedNames[dims - 1];
   const ConvGeometry g = geometry(op, dims, stride, padding, dilation, groups);
   check_operands(op, dims, input, weight, bias);
   const int64_t channels = input.size(-dims - 1);
   if (channels != weight.size(0) || channels % groups != 0)
-    throw ShapeError(str(op, ": weight ", weight.shape(), " expects an input of ", weight.size(0), " channels, divisible by ", groups,
-                         groups == 1 ? " group" : " groups", ", got input ", input.shape()));
+    throw ShapeError(str(op, ": weight ", weight.shape(), " expects an input of ", weight.size(0), " channels, divisible by ",
+                         groups, groups == 1 ? " group" : " groups", ", got input ", input.shape()));
   check_bias(op, bias, weight.size(1) * groups);
   if (output_padding.size() != 1 && output_padding.size() != dims)
     throw ShapeError(str(op, ": output_padding needs 1 or ", dims, " values, got ", output_padding));
@@ -187,11 +196,12 @@ Tensor conv_transpose(int dims, const Tensor& input, const Tensor& weight, const
     for (int d = 2 - dims; d < 2; ++d) {
       const int64_t extra = output_padding[output_padding.size() == 1 ? 0 : d - (2 - dims)];
       if (extra < 0 || (extra >= g.stride[d] && extra >= g.dilation[d]))
-        throw ValueError(str(op, ": output_padding ", output_padding, " must be smaller than stride ", stride, " or dilation ", dilation));
+        throw ValueError(
+            str(op, ": output_padding ", output_padding, " must be smaller than stride ", stride, " or dilation ", dilation));
       shape[2 + d] = (x.size(2 + d) - 1) * g.stride[d] - 2 * g.padding[d] + g.dilation[d] * (w.size(2 + d) - 1) + extra + 1;
       if (shape[2 + d] < 0 || x.size(2 + d) == 0)
-        throw ShapeError(str(op, ": input ", input.shape(), " and weight ", weight.shape(), " with stride ", stride, ", padding ", padding,
-                             " give no output"));
+        throw ShapeError(str(op, ": input ", input.shape(), " and weight ", weight.shape(), " with stride ", stride,
+                             ", padding ", padding, " give no output"));
     }
     return input_gradient(op, x, w, bias, shape, g);
   });
@@ -199,12 +209,12 @@ Tensor conv_transpose(int dims, const Tensor& input, const Tensor& weight, const
 
 }  // namespace
 
-Tensor conv1d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride, const Shape& padding,
-              const Shape& dilation, int64_t groups) {
+Tensor conv1d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
+              const Shape& padding, const Shape& dilation, int64_t groups) {
   return conv(1, input, weight, bias, stride, padding, dilation, groups);
 }
-Tensor conv2d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride, const Shape& padding,
-              const Shape& dilation, int64_t groups) {
+Tensor conv2d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
+              const Shape& padding, const Shape& dilation, int64_t groups) {
   return conv(2, input, weight, bias, stride, padding, dilation, groups);
 }
 Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,

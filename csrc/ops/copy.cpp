@@ -17,8 +17,7 @@ void run_copy(const Tensor& out, const Tensor& x) {
 
 Tensor copied(const char* name, const Tensor& t, const Tensor& out) {
   run_copy(out, t);
-  if (records(t))
-    record(name, out, {t}, [dtype = t.dtype()](GradCall& c) { c.set(0, to_dtype(c.grad(), dtype)); });
+  if (records(t)) record(name, out, {t}, [dtype = t.dtype()](GradCall& c) { c.set(0, to_dtype(c.grad(), dtype)); });
   return out;
 }
 
@@ -28,9 +27,7 @@ Tensor contiguous(const Tensor& t) {
   return t.is_contiguous() ? t : copied("contiguous", t, make_empty(t.shape(), t.dtype(), t.device()));
 }
 Tensor clone(const Tensor& t) { return copied("clone", t, empty_like(t)); }
-Tensor to_dtype(const Tensor& t, DType dtype) {
-  return t.dtype() == dtype ? t : copied("to", t, empty_like(t, dtype));
-}
+Tensor to_dtype(const Tensor& t, DType dtype) { return t.dtype() == dtype ? t : copied("to", t, empty_like(t, dtype)); }
 Tensor to_channels_last(const Tensor& t) {
   if (t.ndim() != 4) throw ShapeError(str("channels_last: expected 4 dimensions (N, C, H, W), got shape ", t.shape()));
   if (t.is_channels_last()) return t;

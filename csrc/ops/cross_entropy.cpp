@@ -20,9 +20,8 @@ void check_labels(const char* name, const Tensor& labels, int64_t classes, int64
   launch(&KernelTable::find_bad_label, labels.device(),
          FindBadLabelArgs{labels.data<int64_t>(), labels.numel(), classes, ignore_index, &position});
   if (position >= 0)
-    throw IndexError(str(name, ": label ", labels.data<int64_t>()[position], " at position ", position,
-                         " is out of range for ", classes, " classes (expected 0 to ", classes - 1,
-                         ", or ignore_index ", ignore_index, ")"));
+    throw IndexError(str(name, ": label ", labels.data<int64_t>()[position], " at position ", position, " is out of range for ",
+                         classes, " classes (expected 0 to ", classes - 1, ", or ignore_index ", ignore_index, ")"));
 }
 
 // A call's tensors, contiguous and without history, and its numbers: what forward and backward have in common.
@@ -89,13 +88,12 @@ struct Call {
   }
 };
 
-Tensor loss(const char* name, const Tensor& x, const Tensor& target, const std::optional<Tensor>& weight,
-            int64_t ignore_index, const std::string& reduction, double smoothing, bool normalized) {
+Tensor loss(const char* name, const Tensor& x, const Tensor& target, const std::optional<Tensor>& weight, int64_t ignore_index,
+            const std::string& reduction, double smoothing, bool normalized) {
   check_floating(name, x);
   check_same_device(name, {x, target, weight});
   if (x.ndim() < 1) throw ShapeError(str(name, ": expected input (C), (N, C) or (N, C, d1, ...), got ", x.shape()));
-  if (!(smoothing >= 0 && smoothing <= 1))
-    throw ValueError(str(name, ": label_smoothing ", smoothing, ", expected 0 to 1"));
+  if (!(smoothing >= 0 && smoothing <= 1)) throw ValueError(str(name, ": label_smoothing ", smoothing, ", expected 0 to 1"));
   const int class_dim = x.ndim() == 1 ? 0 : 1;
   Call call;
   call.reduction = reduction_from(name, reduction);
@@ -151,8 +149,8 @@ Tensor loss(const char* name, const Tensor& x, const Tensor& target, const std::
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight,
-                     int64_t ignore_index, const std::string& reduction, double label_smoothing) {
+Tensor cross_entropy(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight, int64_t ignore_index,
+                     const std::string& reduction, double label_smoothing) {
   return loss("cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing, false);
 }
 

@@ -5,7 +5,9 @@
 
 namespace fastdl::ops {
 
-struct Params { double v[kMaxParams] = {}; };
+struct Params {
+  double v[kMaxParams] = {};
+};
 
 // PyTorch's promotion: tensors with dimensions come before 0-d tensors, and those before Python numbers; an operand of
 // a later category decides only when its kind (bool < integer < floating) is higher.

@@ -13,9 +13,7 @@ void set_default_dtype(DType t) {
   if (!is_floating(t)) throw DTypeError(str("set_default_dtype: expected a floating-point dtype, got ", name_of(t)));
   default_floating = t;
 }
-DType Scalar::dtype() const {
-  return kind == boolean ? DType::b8 : kind == integer ? DType::i64 : default_floating;
-}
+DType Scalar::dtype() const { return kind == boolean ? DType::b8 : kind == integer ? DType::i64 : default_floating; }
 
 namespace ops {
 
@@ -77,7 +75,8 @@ void check_same_device(const char* op, std::initializer_list<InputRef> tensors) 
     if (!r.tensor || !r.tensor->defined() || r.tensor->is_wrapped_number()) continue;
     if (!first) first = r.tensor;
     else if (!(r.tensor->device() == first->device()))
-      throw DeviceError(str(op, ": tensors on ", first->device().name(), " and ", r.tensor->device().name(), ", expected one device"));
+      throw DeviceError(
+          str(op, ": tensors on ", first->device().name(), " and ", r.tensor->device().name(), ", expected one device"));
   }
 }
 

@@ -19,8 +19,8 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t limit, int dim
   args.position = &position;
   launch(&KernelTable::find_bad_label, dense.device(), args);
   if (position >= 0)
-    throw IndexError(str(op, ": index ", dense.data<int64_t>()[position], " is out of range for dimension ", dim,
-                         " of size ", limit, " of input ", input));
+    throw IndexError(str(op, ": index ", dense.data<int64_t>()[position], " is out of range for dimension ", dim, " of size ",
+                         limit, " of input ", input));
   return dense;
 }
 
@@ -120,8 +120,7 @@ Tensor take_along_dim(const Tensor& t, const Tensor& indices, const std::optiona
   if (!dim) return gather(reshape(t, {-1}), 0, reshape(indices, {-1}));
   const int d = normalize_dim(*dim, t.ndim(), "take_along_dim");
   if (indices.ndim() != t.ndim())
-    throw ShapeError(
-        str("take_along_dim: indices ", indices.shape(), " and input ", t.shape(), " need as many dimensions"));
+    throw ShapeError(str("take_along_dim: indices ", indices.shape(), " and input ", t.shape(), " need as many dimensions"));
   Shape a = t.shape(), b = indices.shape();
   if (t.ndim() == 0) return gather(t, 0, indices);
   a[d] = b[d] = 1;
@@ -154,8 +153,7 @@ Tensor index_select(const Tensor& t, int64_t dim, const Tensor& given) {
 Tensor index_add_(const Tensor& self, int64_t dim, const Tensor& given, const Tensor& source, const Scalar& alpha) {
   const int d = normalize_dim(dim, self.ndim(), "index_add");
   if (given.ndim() > 1) throw ShapeError(str("index_add: index ", given.shape(), ", expected one dimension"));
-  if (source.dtype() != self.dtype())
-    throw DTypeError(str("index_add: source is ", source.dtype(), ", input ", self.dtype()));
+  if (source.dtype() != self.dtype()) throw DTypeError(str("index_add: source is ", source.dtype(), ", input ", self.dtype()));
   Shape expected = self.shape();
   if (self.ndim() > 0) expected[d] = given.numel();
   if (self.ndim() == 0 || !(source.shape() == expected))

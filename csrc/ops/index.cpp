@@ -24,7 +24,8 @@ Places find_places(const char* op, const Tensor& t, const TensorList& indices) {
     const Tensor& index = indices[d];
     if (!index.defined()) continue;
     if (index.dtype() != DType::i64)
-      throw DTypeError(str(op, ": index ", static_cast<int64_t>(d), " is ", name_of(index.dtype()), ", expected int64 or bool"));
+      throw DTypeError(
+          str(op, ": index ", static_cast<int64_t>(d), " is ", name_of(index.dtype()), ", expected int64 or bool"));
     places.shape = first < 0 ? index.shape() : broadcast_shapes(op, places.shape, index.shape());
     if (first < 0) first = static_cast<int>(d);
     places.indexed[d] = true;
@@ -48,7 +49,8 @@ Places find_places(const char* op, const Tensor& t, const TensorList& indices) {
   if (const int64_t* b = bad.data<int64_t>(); b[0]) {
     int dim = 0;
     for (int64_t seen = -1; dim < kMaxDims && (seen += places.indexed[dim]) < b[1];) ++dim;
-    throw IndexError(str(op, ": index ", b[2], " is out of range for dimension ", dim, " of size ", t.shape()[dim], " of input ", t.shape()));
+    throw IndexError(str(op, ": index ", b[2], " is out of range for dimension ", dim, " of size ", t.shape()[dim],
+                         " of input ", t.shape()));
   }
   return places;
 }
@@ -98,7 +100,8 @@ void put(const char* op, const Tensor& self, const TensorList& indices, const Te
   const Tensor converted = to_dtype(detach(values), self.dtype());
   if (shape.numel() > 0)
     launch(&KernelTable::index_scatter, self.device(),
-           IndexScatterArgs{rest, places_first(broadcast_view(converted, shape), places), places.shape.size(), places.offsets.data<int64_t>(), accumulate});
+           IndexScatterArgs{rest, places_first(broadcast_view(converted, shape), places), places.shape.size(),
+                            places.offsets.data<int64_t>(), accumulate});
 }
 
 Tensor apply_steps(Tensor t, const std::vector<IndexStep>& steps) {
@@ -152,10 +155,11 @@ Tensor index_put_(const Tensor& self, const TensorList& given, const Tensor& val
   put("index_put_", self, indices, values, accumulate);
   changed(self);
   if (recording)
-    record("index_put_", self, {self, values}, [indices, accumulate, shape = values.shape(), dtype = values.dtype()](GradCall& c) {
-      if (c.wants(0)) c.set(0, accumulate ? c.grad() : index_put(c.grad(), indices, scalar_tensor(0.0), false));
-      if (c.wants(1)) c.set(1, to_dtype(sum_to(index(c.grad(), indices), shape), dtype));
-    });
+    record("index_put_", self, {self, values},
+           [indices, accumulate, shape = values.shape(), dtype = values.dtype()](GradCall& c) {
+             if (c.wants(0)) c.set(0, accumulate ? c.grad() : index_put(c.grad(), indices, scalar_tensor(0.0), false));
+             if (c.wants(1)) c.set(1, to_dtype(sum_to(index(c.grad(), indices), shape), dtype));
+           });
   return self;
 }
 
@@ -191,13 +195,15 @@ TensorList expand_masks(const char* op, const Tensor& t, const TensorList& indic
   TensorList out;
   for (const Tensor& index : indices) {
     if (!index.defined() || index.dtype() != DType::b8) {
-      out.push_back(index.defined() && index.dtype() != DType::i64 && is_integral(index.dtype()) ? to_dtype(index, DType::i64) : index);
+      out.push_back(index.defined() && index.dtype() != DType::i64 && is_integral(index.dtype()) ? to_dtype(index, DType::i64)
+                                                                                                 : index);
       continue;
     }
     const int at = static_cast<int>(out.size());
     for (int d = 0; d < index.ndim(); ++d)
       if (at + d >= t.ndim() || index.shape()[d] != t.shape()[at + d])
-        throw IndexError(str(op, ": mask of shape ", index.shape(), " at dimension ", at, " of input ", t.shape(), ", expected equal sizes"));
+        throw IndexError(str(op, ": mask of shape ", index.shape(), " at dimension ", at, " of input ", t.shape(),
+                             ", expected equal sizes"));
     for (Tensor& part : nonzero_indices(index)) out.push_back(std::move(part));
   }
   return out;

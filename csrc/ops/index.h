@@ -12,7 +12,8 @@ struct IndexStep {
 
 struct IndexSpec {
   std::vector<IndexStep> steps;
-  TensorList indices;  // one for each dimension of the view that the steps give, undefined where all of it is taken; may be short
+  TensorList
+      indices;  // one for each dimension of the view that the steps give, undefined where all of it is taken; may be short
   bool advanced() const { return !indices.empty(); }
 };
 

@@ -52,8 +52,7 @@ Tensor row_norm(const char* name, const Tensor& x, const Shape& normalized_shape
   const int k = normalized_shape.size();
   bool matches = k > 0 && k <= x.ndim();
   for (int i = 0; matches && i < k; ++i) matches = normalized_shape[i] == x.shape()[x.ndim() - k + i];
-  if (!matches)
-    throw ShapeError(str(name, ": input ", x.shape(), " does not end in normalized_shape ", normalized_shape));
+  if (!matches) throw ShapeError(str(name, ": input ", x.shape(), " does not end in normalized_shape ", normalized_shape));
   check_weight(name, "weight", weight, x, normalized_shape);
   check_weight(name, "bias", bias, x, normalized_shape);
 
@@ -67,40 +66,39 @@ Tensor row_norm(const char* name, const Tensor& x, const Shape& normalized_shape
   const Tensor rstd = empty({rows}, compute, x.device());
   if (rows > 0)
     launch(&KernelTable::layer_norm_forward, x.device(),
-           LayerNormArgs{input.data(), data_or_null(w), data_or_null(b), y.data(), centred ? mean.data() : nullptr,
-                         rstd.data(), rows, n, eps, x.dtype()});
+           LayerNormArgs{input.data(), data_or_null(w), data_or_null(b), y.data(), centred ? mean.data() : nullptr, rstd.data(),
+                         rows, n, eps, x.dtype()});
   if (records(input, w, b)) {
-    record(name, y, {input, w, b},
-           [=, input = save(input), w = save(w), b = save(b)](GradCall& c) {
-             const Tensor x = c(input), weight = c(w), bias = c(b);
-             if (grad_enabled()) {
-               composed_gradient(c, {x, weight, bias}, [&] {
-                 Shape dims;
-                 for (int i = x.ndim() - k; i < x.ndim(); ++i) dims.push_back(i);
-                 return to_dtype(affine(normalize(to_dtype(x, compute), dims, centred, eps), weight, bias), x.dtype());
-               });
-               return;
-             }
-             const Tensor g = contiguous(c.grad());
-             const Tensor gx = c.wants(0) ? empty(x.shape(), x.dtype(), x.device()) : Tensor();
-             const int64_t parts = gradient_parts(rows, n * size_of(x.dtype()));
-             const Tensor gw = c.wants(1) ? empty({parts, n}, compute, x.device()) : Tensor();
-             const Tensor gb = c.wants(2) ? empty({parts, n}, compute, x.device()) : Tensor();
-             LayerNormBackwardArgs args{};
-             args.grad = g.data();
-             args.input = x.data();
-             args.weight = data_or_null(weight);
-             args.mean = data_or_null(mean);
-             args.rstd = rstd.data();
-             args.grad_input = const_cast<void*>(data_or_null(gx));
-             args.weight_parts = const_cast<void*>(data_or_null(gw));
-             args.bias_parts = const_cast<void*>(data_or_null(gb));
-             args.rows = rows, args.n = n, args.parts = parts, args.dtype = x.dtype();
-             if (rows > 0) launch(&KernelTable::layer_norm_backward, x.device(), args);
-             if (gx.defined()) c.set(0, gx);
-             if (gw.defined()) c.set(1, add_parts(gw, weight.shape()));
-             if (gb.defined()) c.set(2, add_parts(gb, bias.shape()));
-           });
+    record(name, y, {input, w, b}, [=, input = save(input), w = save(w), b = save(b)](GradCall& c) {
+      const Tensor x = c(input), weight = c(w), bias = c(b);
+      if (grad_enabled()) {
+        composed_gradient(c, {x, weight, bias}, [&] {
+          Shape dims;
+          for (int i = x.ndim() - k; i < x.ndim(); ++i) dims.push_back(i);
+          return to_dtype(affine(normalize(to_dtype(x, compute), dims, centred, eps), weight, bias), x.dtype());
+        });
+        return;
+      }
+      const Tensor g = contiguous(c.grad());
+      const Tensor gx = c.wants(0) ? empty(x.shape(), x.dtype(), x.device()) : Tensor();
+      const int64_t parts = gradient_parts(rows, n * size_of(x.dtype()));
+      const Tensor gw = c.wants(1) ? empty({parts, n}, compute, x.device()) : Tensor();
+      const Tensor gb = c.wants(2) ? empty({parts, n}, compute, x.device()) : Tensor();
+      LayerNormBackwardArgs args{};
+      args.grad = g.data();
+      args.input = x.data();
+      args.weight = data_or_null(weight);
+      args.mean = data_or_null(mean);
+      args.rstd = rstd.data();
+      args.grad_input = const_cast<void*>(data_or_null(gx));
+      args.weight_parts = const_cast<void*>(data_or_null(gw));
+      args.bias_parts = const_cast<void*>(data_or_null(gb));
+      args.rows = rows, args.n = n, args.parts = parts, args.dtype = x.dtype();
+      if (rows > 0) launch(&KernelTable::layer_norm_backward, x.device(), args);
+      if (gx.defined()) c.set(0, gx);
+      if (gw.defined()) c.set(1, add_parts(gw, weight.shape()));
+      if (gb.defined()) c.set(2, add_parts(gb, bias.shape()));
+    });
   }
   return y;
 }
@@ -114,17 +112,19 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const std::opt
 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const std::optional<Tensor>& weight,
                 const std::optional<double>& eps) {
-  return row_norm("rms_norm", x, normalized_shape, weight, {}, eps.value_or(compute_dtype(x.dtype()) == DType::f64 ? 0x1p-52 : 0x1p-23), false);
+  return row_norm("rms_norm", x, normalized_shape, weight, {},
+                  eps.value_or(compute_dtype(x.dtype()) == DType::f64 ? 0x1p-52 : 0x1p-23), false);
 }
 
-Tensor group_norm(const Tensor& x, int64_t num_groups, const std::optional<Tensor>& weight,
-                  const std::optional<Tensor>& bias, double eps) {
+Tensor group_norm(const Tensor& x, int64_t num_groups, const std::optional<Tensor>& weight, const std::optional<Tensor>& bias,
+                  double eps) {
   const char* name = "group_norm";
   check_floating(name, x);
   if (x.ndim() < 2) throw ShapeError(str("group_norm: expected input (N, C, ...), got ", x.shape()));
   const int64_t batch = x.size(0), channels = x.size(1);
   if (num_groups < 1 || channels % num_groups != 0)
-    throw ShapeError(str("group_norm: ", channels, " channels of input ", x.shape(), " do not divide into ", num_groups, " groups"));
+    throw ShapeError(
+        str("group_norm: ", channels, " channels of input ", x.shape(), " do not divide into ", num_groups, " groups"));
   check_weight(name, "weight", weight, x, {channels});
   check_weight(name, "bias", bias, x, {channels});
 
@@ -136,19 +136,21 @@ Tensor group_norm(const Tensor& x, int64_t num_groups, const std::optional<Tenso
   const Tensor mean = empty({batch, num_groups}, compute, x.device()), rstd = empty({batch, num_groups}, compute, x.device());
   if (x.numel() > 0)
     launch(&KernelTable::group_norm_forward, x.device(),
-           GroupNormArgs{input.data(), data_or_null(w), data_or_null(b), y.data(), mean.data(), rstd.data(), batch,
-                         channels, spatial, num_groups, eps, x.dtype()});
+           GroupNormArgs{input.data(), data_or_null(w), data_or_null(b), y.data(), mean.data(), rstd.data(), batch, channels,
+                         spatial, num_groups, eps, x.dtype()});
   if (records(input, w, b)) {
     record(name, y, {input, w, b}, [=, input = save(input), w = save(w), b = save(b)](GradCall& c) {
       const Tensor x = c(input), weight = c(w), bias = c(b);
       if (grad_enabled()) {
         composed_gradient(c, {x, weight, bias}, [&] {
-          const Tensor rows = reshape(to_dtype(x, compute), {batch, num_groups, x.numel() / std::max<int64_t>(batch * num_groups, 1)});
+          const Tensor rows =
+              reshape(to_dtype(x, compute), {batch, num_groups, x.numel() / std::max<int64_t>(batch * num_groups, 1)});
           Shape per_channel = Shape::filled(x.ndim(), 1);
           per_channel[1] = channels;
           const Tensor h = reshape(normalize(rows, {2}, true, eps), x.shape());
           return to_dtype(affine(h, weight.defined() ? reshape(weight, per_channel) : weight,
-                                 bias.defined() ? reshape(bias, per_channel) : bias), x.dtype());
+                                 bias.defined() ? reshape(bias, per_channel) : bias),
+                          x.dtype());
         });
         return;
       }

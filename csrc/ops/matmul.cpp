@@ -35,7 +35,8 @@ Shape product_shape(const char* op, const Tensor& a, const Tensor& b) {
 }
 
 // out = alpha * a b + beta * addend; nothing is checked or recorded.
-void multiply_into(const Tensor& out, const Tensor& a, const Tensor& b, double alpha = 1, const Tensor& addend = {}, double beta = 1) {
+void multiply_into(const Tensor& out, const Tensor& a, const Tensor& b, double alpha = 1, const Tensor& addend = {},
+                   double beta = 1) {
   if (out.numel() == 0) return;
   MatmulArgs args;
   const Shape batch = batch_of(out);
@@ -93,13 +94,12 @@ Tensor add_product(const char* op, const Tensor& input, const Tensor& a, const T
   const bool adjacent = input.ndim() == 0 || input.size(-1) == 1 || input.stride(-1) == 1;
   multiply_into(out, a, b, alpha, beta == 0 ? Tensor() : adjacent ? input : contiguous(detach(input)), beta);
   if (records(input, a, b))
-    record(op, out, {input, a, b},
-           [a = save(a), b = save(b), shape = input.shape(), alpha, beta](GradCall& c) {
-             const Tensor left = c(a), right = c(b);
-             if (c.wants(0)) c.set(0, scaled(sum_to(c.grad(), shape), beta));
-             if (c.wants(1)) c.set(1, scaled(matmul(c.grad(), transposed(right)), alpha));
-             if (c.wants(2)) c.set(2, scaled(matmul(transposed(left), c.grad()), alpha));
-           });
+    record(op, out, {input, a, b}, [a = save(a), b = save(b), shape = input.shape(), alpha, beta](GradCall& c) {
+      const Tensor left = c(a), right = c(b);
+      if (c.wants(0)) c.set(0, scaled(sum_to(c.grad(), shape), beta));
+      if (c.wants(1)) c.set(1, scaled(matmul(c.grad(), transposed(right)), alpha));
+      if (c.wants(2)) c.set(2, scaled(matmul(transposed(left), c.grad()), alpha));
+    });
   return out;
 }
 
@@ -155,8 +155,7 @@ Tensor mm(const Tensor& a, const Tensor& b) {
 Tensor bmm(const Tensor& a, const Tensor& b) {
   check_ndim("bmm", a, 3, "a first batch of matrices");
   check_ndim("bmm", b, 3, "a second batch of matrices");
-  if (a.size(0) != b.size(0))
-    throw ShapeError(str("bmm: needs batches of one size, got ", a.shape(), " and ", b.shape()));
+  if (a.size(0) != b.size(0)) throw ShapeError(str("bmm: needs batches of one size, got ", a.shape(), " and ", b.shape()));
   return product("bmm", a, b);
 }
 
@@ -187,15 +186,14 @@ Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta,
 Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta, double alpha) {
   check_ndim("baddbmm", a, 3, "a first batch of matrices");
   check_ndim("baddbmm", b, 3, "a second batch of matrices");
-  if (a.size(0) != b.size(0))
-    throw ShapeError(str("baddbmm: needs batches of one size, got ", a.shape(), " and ", b.shape()));
+  if (a.size(0) != b.size(0)) throw ShapeError(str("baddbmm: needs batches of one size, got ", a.shape(), " and ", b.shape()));
   return add_product("baddbmm", input, a, b, beta, alpha);
 }
 
 Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias) {
   if (weight.ndim() != 2 || input.ndim() == 0)
-    throw ShapeError(str("linear: needs input (..., in_features) and weight (out_features, in_features), got ",
-                         input.shape(), " and ", weight.shape()));
+    throw ShapeError(str("linear: needs input (..., in_features) and weight (out_features, in_features), got ", input.shape(),
+                         " and ", weight.shape()));
   check_dtypes("linear", input, weight);
   const int64_t in = weight.size(1), out = weight.size(0);
   if (input.size(-1) != in)
@@ -203,7 +201,8 @@ Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Ten
   if (bias) {
     check_dtypes("linear", input, *bias);
     if (bias->shape() != Shape{out})
-      throw ShapeError(str("linear: needs bias of shape ", Shape{out}, " for weight ", weight.shape(), ", got ", bias->shape()));
+      throw ShapeError(
+          str("linear: needs bias of shape ", Shape{out}, " for weight ", weight.shape(), ", got ", bias->shape()));
   }
   Shape shape = input.shape();
   shape[shape.size() - 1] = out;

@@ -304,8 +304,8 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
                                     const std::optional<double>& scale, bool enable_gqa);
 
 // --- cross_entropy.cpp, pointwise_loss.cpp: reduction is 'none', 'mean' or 'sum' ---
-Tensor cross_entropy(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight,
-                     int64_t ignore_index, const std::string& reduction, double label_smoothing);
+Tensor cross_entropy(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight, int64_t ignore_index,
+                     const std::string& reduction, double label_smoothing);
 Tensor nll_loss(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight, int64_t ignore_index,
                 const std::string& reduction);
 Tensor mse_loss(const Tensor& input, const Tensor& target, const std::string& reduction);
@@ -324,19 +324,20 @@ void probe_copy(const Tensor& target, const Tensor& source, bool streaming);
 
 // --- pool.cpp ---
 // Over the last `dims` (1 or 2) dimensions. Without stride it is the kernel's size. Indices are offsets in the plane.
-Tensor max_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride, const Shape& padding,
-                const Shape& dilation, bool ceil_mode);
+Tensor max_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride,
+                const Shape& padding, const Shape& dilation, bool ceil_mode);
 std::pair<Tensor, Tensor> max_pool_with_indices(const Tensor& input, int64_t dims, const Shape& kernel,
                                                 const std::optional<Shape>& stride, const Shape& padding, const Shape& dilation,
                                                 bool ceil_mode);
-Tensor avg_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride, const Shape& padding,
-                bool ceil_mode, bool count_include_pad, const std::optional<int64_t>& divisor_override);
+Tensor avg_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride,
+                const Shape& padding, bool ceil_mode, bool count_include_pad, const std::optional<int64_t>& divisor_override);
 std::pair<Tensor, Tensor> adaptive_max_pool(const Tensor& input, int64_t dims, const Shape& output_size);
 Tensor adaptive_avg_pool(const Tensor& input, int64_t dims, const Shape& output_size);
 
 // --- batch_norm.cpp ---
 Tensor batch_norm(const Tensor& input, const std::optional<Tensor>& running_mean, const std::optional<Tensor>& running_var,
-                  const std::optional<Tensor>& weight, const std::optional<Tensor>& bias, bool training, double momentum, double eps);
+                  const std::optional<Tensor>& weight, const std::optional<Tensor>& bias, bool training, double momentum,
+                  double eps);
 
 }  // namespace ops
 

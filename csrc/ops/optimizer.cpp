@@ -180,8 +180,7 @@ void optimizer_step(const std::string& rule, const TensorList& params, const Ten
 namespace {
 
 // f(dtype, slots, total elements) for each dtype; gradients with gaps are copied (and copied back when written).
-template <class F>
-void for_each_grad_dtype(const TensorList& grads, bool written, const F& f) {
+template <class F> void for_each_grad_dtype(const TensorList& grads, bool written, const F& f) {
   const GradMode no_grad(false);
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
     std::vector<GradientSlot> slots;
@@ -204,10 +203,8 @@ void for_each_grad_dtype(const TensorList& grads, bool written, const F& f) {
 double total_norm(const TensorList& grads, NormKind kind) {
   double total = 0;
   const auto combine = [&](double x) {
-    if (kind != NormKind::max_abs)
-      total += x;
-    else if (x > total || x != x)
-      total = x;
+    if (kind != NormKind::max_abs) total += x;
+    else if (x > total || x != x) total = x;
   };
   for_each_grad_dtype(grads, false, [&](DType dtype, const std::vector<GradientSlot>& slots, int64_t elements) {
     std::vector<double> partial(static_cast<size_t>((elements + kNormChunk - 1) / kNormChunk));

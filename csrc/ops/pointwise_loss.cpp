@@ -86,13 +86,13 @@ Tensor loss(const char* name, Kind kind, const Tensor& x, const Tensor& y, const
 
   // The kernels differentiate by the input, and by the target where the loss depends on their difference alone.
   const bool symmetric = kind <= Kind::huber;
-  if (grad_enabled() && (needs_grad(call.weight) || needs_grad(call.positive_weight) || (!symmetric && needs_grad(call.target))))
+  if (grad_enabled() &&
+      (needs_grad(call.weight) || needs_grad(call.positive_weight) || (!symmetric && needs_grad(call.target))))
     return call.composed();
 
   const Tensor out = empty(call.reduce ? Shape{} : shape, dtype, x.device());
   PointwiseLossArgs args = call.args();
-  const Tensor parts =
-      call.reduce ? empty({(args.n + kLossPart - 1) / kLossPart}, DType::f64, x.device()) : Tensor();
+  const Tensor parts = call.reduce ? empty({(args.n + kLossPart - 1) / kLossPart}, DType::f64, x.device()) : Tensor();
   args.output = out.data();
   args.parts = call.reduce ? parts.data<double>() : nullptr;
   launch(&KernelTable::pointwise_loss_forward, x.device(), args);

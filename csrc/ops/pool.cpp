@@ -16,9 +16,11 @@ struct Pooling {
 void check_input(const char* op, int dims, const Tensor& input) {
   check_floating(op, input);
   if (input.ndim() != dims + 1 && input.ndim() != dims + 2)
-    throw ShapeError(str(op, ": input needs ", dims + 2, " dimensions (or ", dims + 1, " without the batch), got ", input.shape()));
+    throw ShapeError(
+        str(op, ": input needs ", dims + 2, " dimensions (or ", dims + 1, " without the batch), got ", input.shape()));
   for (int d = 0; d < dims; ++d)
-    if (input.size(d - dims) == 0) throw ShapeError(str(op, ": the pooled dimensions of input ", input.shape(), " must not be empty"));
+    if (input.size(d - dims) == 0)
+      throw ShapeError(str(op, ": the pooled dimensions of input ", input.shape(), " must not be empty"));
 }
 
 // The input as a batch of images; sequences are images of one row.
@@ -33,11 +35,13 @@ Tensor from_images(Tensor t, const Tensor& input, int dims) {
 Tensor dense(const Tensor& images) { return images.is_channels_last() ? images : contiguous(images); }
 Tensor in_layout(const Tensor& t, bool channels_last) { return channels_last ? to_channels_last(t) : contiguous(t); }
 Tensor empty_images(const Shape& shape, DType dtype, Device device, bool channels_last) {
-  return channels_last ? make_empty_strided(shape, channels_last_strides(shape), dtype, device) : make_empty(shape, dtype, device);
+  return channels_last ? make_empty_strided(shape, channels_last_strides(shape), dtype, device)
+                       : make_empty(shape, dtype, device);
 }
 
 void set_values(const char* op, const char* what, int dims, const Shape& from, int64_t least, int64_t* to) {
-  if (from.size() != 1 && from.size() != dims) throw ShapeError(str(op, ": ", what, " needs 1 or ", dims, " values, got ", from));
+  if (from.size() != 1 && from.size() != dims)
+    throw ShapeError(str(op, ": ", what, " needs 1 or ", dims, " values, got ", from));
   for (int d = 0; d < dims; ++d) {
     const int64_t v = from[from.size() == 1 ? 0 : d];
     if (v < least) throw ValueError(str(op, ": ", what, " must be at least ", least, ", got ", from));
@@ -60,12 +64,13 @@ Pooling regular(const char* op, int dims, const Tensor& input, const Shape& kern
     if (w.padding[d] > w.kernel[d] / 2)
       throw ValueError(str(op, ": padding ", padding, " must be at most half of kernel_size ", kernel));
     const int64_t room = size + 2 * w.padding[d] - span;
-    int64_t out = room < 0 && !(ceil_mode && room > -w.stride[d]) ? 0 : (room + (ceil_mode ? w.stride[d] - 1 : 0)) / w.stride[d] + 1;
+    int64_t out =
+        room < 0 && !(ceil_mode && room > -w.stride[d]) ? 0 : (room + (ceil_mode ? w.stride[d] - 1 : 0)) / w.stride[d] + 1;
     // The last window starts inside the input or its left padding.
     if (ceil_mode && (out - 1) * w.stride[d] >= size + w.padding[d]) --out;
     if (out < 1)
-      throw ShapeError(str(op, ": windows of kernel_size ", kernel, " and dilation ", dilation, " do not fit into input ", input.shape(),
-                           ", padding ", padding));
+      throw ShapeError(str(op, ": windows of kernel_size ", kernel, " and dilation ", dilation, " do not fit into input ",
+                           input.shape(), ", padding ", padding));
     p.output[2 + d] = out;
   }
   return p;
@@ -93,10 +98,12 @@ Pooling adaptive(const char* op, int dims, const Tensor& input, const Shape& out
 
 // --- maximum ---
 
-Tensor max_pool_gradient(const Tensor& grad, const Tensor& indices, const Shape& input_shape, const PoolWindows& windows, bool channels_last) {
+Tensor max_pool_gradient(const Tensor& grad, const Tensor& indices, const Shape& input_shape, const PoolWindows& windows,
+                         bool channels_last) {
   const Tensor gy = in_layout(grad, channels_last);
   Tensor gx = empty_images(input_shape, gy.dtype(), gy.device(), channels_last);
-  if (gx.numel() > 0) launch(&KernelTable::max_pool_backward, gx.device(), MaxPoolArgs{gx.view(), gy.view(), indices.view(), windows});
+  if (gx.numel() > 0)
+    launch(&KernelTable::max_pool_backward, gx.device(), MaxPoolArgs{gx.view(), gy.view(), indices.view(), windows});
   if (records(gy))
     record("max_pool_backward", gx, {gy}, [indices](GradCall& c) {
       c.set(0, reshape(gather(flatten(c.grad(), 2, 3), 2, flatten(indices, 2, 3)), indices.shape()));
@@ -107,12 +114,14 @@ Tensor max_pool_gradient(const Tensor& grad, const Tensor& indices, const Shape&
 // The maxima and where they are; without `indices`, those are made only if a gradient needs them.
 std::pair<Tensor, Tensor> max_pool(const char* op, int dims, const Tensor& input, const Pooling& p, bool want_indices) {
   const Tensor& x = p.images;
-  if (x.size(2) * x.size(3) >= int64_t{1} << 31) throw ShapeError(str(op, ": a plane of input ", input.shape(), " has 2^31 elements or more"));
+  if (x.size(2) * x.size(3) >= int64_t{1} << 31)
+    throw ShapeError(str(op, ": a plane of input ", input.shape(), " has 2^31 elements or more"));
   const bool channels_last = !x.is_contiguous();
   Tensor y = empty_images(p.output, x.dtype(), x.device(), channels_last), indices;
   if (want_indices || records(x)) indices = empty_images(p.output, DType::i64, x.device(), channels_last);
   if (y.numel() > 0)
-    launch(&KernelTable::max_pool_forward, x.device(), MaxPoolArgs{x.view(), y.view(), indices.defined() ? indices.view() : View{}, p.windows});
+    launch(&KernelTable::max_pool_forward, x.device(),
+           MaxPoolArgs{x.view(), y.view(), indices.defined() ? indices.view() : View{}, p.windows});
   if (records(x))
     record(op, y, {x}, [indices, shape = x.shape(), w = p.windows, channels_last](GradCall& c) {
       c.set(0, max_pool_gradient(c.grad(), indices, shape, w, channels_last));
@@ -135,9 +144,12 @@ Tensor avg_pool_images(const char* op, const Tensor& images, const Shape& output
   const bool channels_last = !x.is_contiguous();
   Tensor y = empty_images(output_shape, x.dtype(), x.device(), channels_last);
   if (y.numel() > 0)
-    launch(&KernelTable::avg_pool_forward, x.device(), AvgPoolArgs{x.view(), y.view(), a.windows, a.count_include_pad, a.divisor});
+    launch(&KernelTable::avg_pool_forward, x.device(),
+           AvgPoolArgs{x.view(), y.view(), a.windows, a.count_include_pad, a.divisor});
   if (records(x))
-    record(op, y, {x}, [op, shape = x.shape(), a, channels_last](GradCall& c) { c.set(0, avg_pool_gradient(op, c.grad(), shape, a, channels_last)); });
+    record(op, y, {x}, [op, shape = x.shape(), a, channels_last](GradCall& c) {
+      c.set(0, avg_pool_gradient(op, c.grad(), shape, a, channels_last));
+    });
   return y;
 }
 
@@ -145,7 +157,8 @@ Tensor avg_pool_gradient(const char* op, const Tensor& grad, const Shape& input_
   const Tensor gy = in_layout(grad, channels_last);
   Tensor gx = empty_images(input_shape, gy.dtype(), gy.device(), channels_last);
   if (gx.numel() > 0)
-    launch(&KernelTable::avg_pool_backward, gx.device(), AvgPoolArgs{gx.view(), gy.view(), a.windows, a.count_include_pad, a.divisor});
+    launch(&KernelTable::avg_pool_backward, gx.device(),
+           AvgPoolArgs{gx.view(), gy.view(), a.windows, a.count_include_pad, a.divisor});
   if (records(gy))
     record(op, gx, {gy}, [op, shape = gy.shape(), a](GradCall& c) { c.set(0, avg_pool_images(op, c.grad(), shape, a)); });
   return gx;
@@ -158,25 +171,27 @@ constexpr const char* kAdaptiveAvgNames[2] = {"adaptive_avg_pool1d", "adaptive_a
 
 }  // namespace
 
-std::pair<Tensor, Tensor> max_pool_with_indices(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride,
-                                                const Shape& padding, const Shape& dilation, bool ceil_mode) {
+std::pair<Tensor, Tensor> max_pool_with_indices(const Tensor& input, int64_t dims, const Shape& kernel,
+                                                const std::optional<Shape>& stride, const Shape& padding, const Shape& dilation,
+                                                bool ceil_mode) {
   const char* op = kMaxNames[dims - 1];
   const int n = static_cast<int>(dims);
   return max_pool(op, n, input, regular(op, n, input, kernel, stride, padding, dilation, ceil_mode), true);
 }
-Tensor max_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride, const Shape& padding,
-                const Shape& dilation, bool ceil_mode) {
+Tensor max_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride,
+                const Shape& padding, const Shape& dilation, bool ceil_mode) {
   const char* op = kMaxNames[dims - 1];
   const int n = static_cast<int>(dims);
   return max_pool(op, n, input, regular(op, n, input, kernel, stride, padding, dilation, ceil_mode), false).first;
 }
-Tensor avg_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride, const Shape& padding,
-                bool ceil_mode, bool count_include_pad, const std::optional<int64_t>& divisor_override) {
+Tensor avg_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride,
+                const Shape& padding, bool ceil_mode, bool count_include_pad, const std::optional<int64_t>& divisor_override) {
   const char* op = kAvgNames[dims - 1];
   const int n = static_cast<int>(dims);
   if (divisor_override && *divisor_override == 0) throw ValueError(str(op, ": divisor_override must not be 0"));
   const Pooling p = regular(op, n, input, kernel, stride, padding, {1}, ceil_mode);
-  return from_images(avg_pool_images(op, p.images, p.output, {p.windows, count_include_pad, divisor_override.value_or(0)}), input, n);
+  return from_images(avg_pool_images(op, p.images, p.output, {p.windows, count_include_pad, divisor_override.value_or(0)}),
+                     input, n);
 }
 std::pair<Tensor, Tensor> adaptive_max_pool(const Tensor& input, int64_t dims, const Shape& output_size) {
   const char* op = kAdaptiveMaxNames[dims - 1];

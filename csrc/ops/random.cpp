@@ -8,7 +8,8 @@ namespace {
 // Fills self in the order of its elements; a strided tensor is filled through a contiguous one.
 Tensor fill_random(const char* op, const Tensor& self, RandomArgs args, Generator* generator) {
   check_writable(op, self);
-  const bool wide = self.dtype() == DType::f64 || (args.distribution == Distribution::integers && (args.range == 0 || args.range >> 32 > 0));
+  const bool wide =
+      self.dtype() == DType::f64 || (args.distribution == Distribution::integers && (args.range == 0 || args.range >> 32 > 0));
   args.philox = generator->reserve(static_cast<uint64_t>(self.numel()) / (wide ? 2 : 4) + 1);
   GradMode no_grad(false);
   const Tensor out = self.is_contiguous() ? self : empty(self.shape(), self.dtype(), self.device());
@@ -23,8 +24,7 @@ Tensor apply_dropout(const Tensor& t, const PhiloxState& state, double p) {
   const Tensor in = contiguous(t);
   Tensor out = empty(t.shape(), t.dtype(), t.device());
   launch(&KernelTable::dropout, t.device(), DropoutArgs{in.view(), out.view(), state, p, 1.0 / (1.0 - p)});
-  if (records(t))
-    record("dropout", out, {t}, [state, p](GradCall& c) { c.set(0, apply_dropout(c.grad(), state, p)); });
+  if (records(t)) record("dropout", out, {t}, [state, p](GradCall& c) { c.set(0, apply_dropout(c.grad(), state, p)); });
   return out;
 }
 
@@ -44,7 +44,8 @@ Tensor normal_(const Tensor& self, double mean, double std, Generator* generator
 
 Tensor random_integers_(const Tensor& self, int64_t low, int64_t high, Generator* generator) {
   if (low >= high) throw ValueError(str("randint: low ", low, " must be less than high ", high));
-  return fill_random("randint", self, {{}, {}, Distribution::integers, 0, 0, low, static_cast<uint64_t>(high) - static_cast<uint64_t>(low)},
+  return fill_random("randint", self,
+                     {{}, {}, Distribution::integers, 0, 0, low, static_cast<uint64_t>(high) - static_cast<uint64_t>(low)},
                      generator);
 }
 
@@ -54,7 +55,9 @@ Tensor bernoulli(const Tensor& probabilities, Generator* generator) {
   const Tensor p = detach(probabilities);
   if (p.numel() > 0 && !(item(amin(p, std::nullopt, false)) >= 0 && item(amax(p, std::nullopt, false)) <= 1))
     throw ValueError("bernoulli: probabilities must lie in [0, 1]");
-  return to_dtype(lt(uniform_(empty(p.shape(), p.dtype() == DType::f64 ? DType::f64 : DType::f32, p.device()), 0, 1, generator), p), p.dtype());
+  return to_dtype(
+      lt(uniform_(empty(p.shape(), p.dtype() == DType::f64 ? DType::f64 : DType::f32, p.device()), 0, 1, generator), p),
+      p.dtype());
 }
 
 Tensor randperm(int64_t n, DType dtype, Generator* generator) {

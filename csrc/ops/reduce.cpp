@@ -109,7 +109,8 @@ Tensor sum_to(const Tensor& t, const Shape& shape) {
 
 Tensor mean(const Tensor& t, const Dims& dims, bool keepdim, const std::optional<DType>& dtype) {
   const DType out = dtype.value_or(t.dtype());
-  if (!is_floating(out)) throw DTypeError(str("mean: expected a floating-point tensor, got ", name_of(t.dtype()), "; pass dtype"));
+  if (!is_floating(out))
+    throw DTypeError(str("mean: expected a floating-point tensor, got ", name_of(t.dtype()), "; pass dtype"));
   const uint32_t mask = dim_mask("mean", t, dims);
   return summed("mean", t, mask, keepdim, out, 1.0 / static_cast<double>(reduced_count(t, mask)));
 }
@@ -190,8 +191,9 @@ Tensor vector_norm(const Tensor& t, double order, const Dims& dims, bool keepdim
   if (records(t))
     record("norm", out, {t}, [x = save(t), mask, order, y = save_output(out)](GradCall& c) {
       const Tensor x0 = c(x), g = restore_dims(c.grad(), x0.shape(), mask);
-      if (order == 1) return c.set(0, mul(g, sub(to_dtype(gt(detach(x0), scalar_tensor(0.0)), x0.dtype()),
-                                                 to_dtype(lt(detach(x0), scalar_tensor(0.0)), x0.dtype()))));
+      if (order == 1)
+        return c.set(0, mul(g, sub(to_dtype(gt(detach(x0), scalar_tensor(0.0)), x0.dtype()),
+                                   to_dtype(lt(detach(x0), scalar_tensor(0.0)), x0.dtype()))));
       const Tensor norm = restore_dims(c(y), x0.shape(), mask);
       const Tensor zero = to_dtype(eq(detach(norm), scalar_tensor(0.0)), x0.dtype());  // the subgradient 0 at 0
       c.set(0, mul(mul(g, x0), div(sub(scalar_tensor(1.0), zero), add(norm, zero))));

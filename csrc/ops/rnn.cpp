@@ -107,8 +107,8 @@ Tensor recurrent_weight_gradient(const Tensor& gates, const Tensor& output, cons
   return addmm(first, t(rows(narrow(gates, 0, reverse ? 0 : 1, rest))), rows(narrow(output, 0, reverse ? 1 : 0, rest)), 1, 1);
 }
 
-void fused_backward(GradCall& call, RnnCell cell, const Inputs& in, const Tensor& gates, const Tensor& output, const Tensor& cells,
-                    bool reverse) {
+void fused_backward(GradCall& call, RnnCell cell, const Inputs& in, const Tensor& gates, const Tensor& output,
+                    const Tensor& cells, bool reverse) {
   const RnnSizes sizes = sizes_of(cell, in, reverse);
   const Tensor grad = contiguous(call.grad(0)), weight = contiguous(in.w_hh), h0 = contiguous(in.h0);
   const Tensor grad_cells = cell == RnnCell::lstm && call.has_grad(1) ? contiguous(call.grad(1)) : Tensor();
@@ -133,7 +133,9 @@ void fused_backward(GradCall& call, RnnCell cell, const Inputs& in, const Tensor
   if (call.wants(6)) call.set(6, sum(reshape(grad_recurrent, {rows, grad_gates.size(2)}), Shape{0}, false));
 }
 
-struct Sequences { Tensor output, cells; };
+struct Sequences {
+  Tensor output, cells;
+};
 
 Sequences run(const char* op, RnnCell cell, const Inputs& in, bool reverse) {
   check(op, cell, in);
@@ -167,13 +169,12 @@ Sequences run(const char* op, RnnCell cell, const Inputs& in, bool reverse) {
     std::vector<SavedTensor> saved;
     for (const Tensor& t : in.list()) saved.push_back(save(t));
     record(op, outputs, in.list(),
-           [saved, cell, reverse, gates, output = save_output(output), cells = lstm ? save_output(cells, 1) : save(cells)](GradCall& c) {
+           [saved, cell, reverse, gates, output = save_output(output),
+            cells = lstm ? save_output(cells, 1) : save(cells)](GradCall& c) {
              TensorList tensors;
              for (const SavedTensor& s : saved) tensors.push_back(c(s));
-             if (grad_enabled())
-               differentiable_backward(c, cell, from_list(tensors), reverse);
-             else
-               fused_backward(c, cell, from_list(tensors), gates, c(output), c(cells), reverse);
+             if (grad_enabled()) differentiable_backward(c, cell, from_list(tensors), reverse);
+             else fused_backward(c, cell, from_list(tensors), gates, c(output), c(cells), reverse);
            });
   }
   return {output, cells};
@@ -187,8 +188,8 @@ Tensor last(const Tensor& sequence, bool reverse) { return clone(select(sequence
 std::tuple<Tensor, Tensor, Tensor> lstm_layer(const Tensor& input, const Tensor& h0, const Tensor& c0, const Tensor& weight_ih,
                                               const Tensor& weight_hh, const std::optional<Tensor>& bias_ih,
                                               const std::optional<Tensor>& bias_hh, bool reverse) {
-  const Sequences s = run("lstm", RnnCell::lstm,
-                          {input, h0, c0, weight_ih, weight_hh, or_undefined(bias_ih), or_undefined(bias_hh)}, reverse);
+  const Sequences s =
+      run("lstm", RnnCell::lstm, {input, h0, c0, weight_ih, weight_hh, or_undefined(bias_ih), or_undefined(bias_hh)}, reverse);
   return {s.output, last(s.output, reverse), last(s.cells, reverse)};
 }
 

@@ -29,7 +29,8 @@ Pair extreme(const char* op, const Tensor& t, int64_t dim, bool keepdim, bool ma
     throw ShapeError(str(op, ": input ", t.shape(), " has no elements along dimension ", d));
   Tensor values = with_values ? empty(shape, t.dtype(), t.device()) : Tensor(), indices = empty(shape, DType::i64, t.device());
   if (indices.numel() > 0)
-    launch(&KernelTable::arg_reduce, t.device(), ArgReduceArgs{t.view(), with_values ? values.view() : View{}, indices.view(), d, max});
+    launch(&KernelTable::arg_reduce, t.device(),
+           ArgReduceArgs{t.view(), with_values ? values.view() : View{}, indices.view(), d, max});
   if (keepdim) {
     shape.insert(d, 1);
     indices = view(indices, shape);
@@ -58,16 +59,19 @@ Tensor run_cumsum(const Tensor& t, int d, DType dtype, bool from_the_end) {
   }
   launch(&KernelTable::cumsum, t.device(), args);
   if (records(t))
-    record("cumsum", out, {t}, [d, from = t.dtype(), from_the_end](GradCall& c) {
-      c.set(0, run_cumsum(c.grad(), d, from, !from_the_end));
-    });
+    record("cumsum", out, {t},
+           [d, from = t.dtype(), from_the_end](GradCall& c) { c.set(0, run_cumsum(c.grad(), d, from, !from_the_end)); });
   return out;
 }
 
 }  // namespace
 
-Tensor argmax(const Tensor& t, const std::optional<int64_t>& dim, bool keepdim) { return arg_extreme("argmax", t, dim, keepdim, true); }
-Tensor argmin(const Tensor& t, const std::optional<int64_t>& dim, bool keepdim) { return arg_extreme("argmin", t, dim, keepdim, false); }
+Tensor argmax(const Tensor& t, const std::optional<int64_t>& dim, bool keepdim) {
+  return arg_extreme("argmax", t, dim, keepdim, true);
+}
+Tensor argmin(const Tensor& t, const std::optional<int64_t>& dim, bool keepdim) {
+  return arg_extreme("argmin", t, dim, keepdim, false);
+}
 Pair max_dim(const Tensor& t, int64_t dim, bool keepdim) { return extreme("max", t, dim, keepdim, true, true); }
 Pair min_dim(const Tensor& t, int64_t dim, bool keepdim) { return extreme("min", t, dim, keepdim, false, true); }
 
@@ -95,11 +99,14 @@ Pair sort(const Tensor& t, int64_t dim, bool descending, bool) {
   return {values, indices};
 }
 
-Tensor argsort(const Tensor& t, int64_t dim, bool descending, bool stable) { return sort(detach(t), dim, descending, stable).second; }
+Tensor argsort(const Tensor& t, int64_t dim, bool descending, bool stable) {
+  return sort(detach(t), dim, descending, stable).second;
+}
 
 Pair topk(const Tensor& t, int64_t k, int64_t dim, bool largest, bool) {
   const int64_t n = t.ndim() ? t.size(dim) : 1;
-  if (k < 0 || k > n) throw IndexError(str("topk: k = ", k, " of ", n, " elements along dimension ", dim, " of input ", t.shape()));
+  if (k < 0 || k > n)
+    throw IndexError(str("topk: k = ", k, " of ", n, " elements along dimension ", dim, " of input ", t.shape()));
   const Pair sorted = sort(t, dim, largest, true);
   if (t.ndim() == 0) return sorted;
   return {contiguous(narrow(sorted.first, dim, 0, k)), contiguous(narrow(sorted.second, dim, 0, k))};

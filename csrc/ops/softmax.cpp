@@ -1,12 +1,13 @@
 // Softmax and log-softmax along a dimension.
 #include "ops/launch.h"
 #include "ops/ops.h"
-#include "ops/ops.h"
 
 namespace fastdl::ops {
 namespace {
 
-struct Extents { int64_t outer = 1, n = 1, inner = 1; };  // before, at and after a dimension
+struct Extents {
+  int64_t outer = 1, n = 1, inner = 1;
+};  // before, at and after a dimension
 
 Extents extents(const Tensor& x, int dim) {
   Extents e;

@@ -126,8 +126,7 @@ Tensor tan(T x) {
   return from_output("tan", UnaryOp::tan, x, fractional(x), [](T g, T y) { return mul(g, add(square(y), number(1))); });
 }
 Tensor asin(T x) {
-  return from_input("asin", UnaryOp::asin, x, fractional(x),
-                    [](T g, T v) { return mul(g, rsqrt(sub(number(1), square(v)))); });
+  return from_input("asin", UnaryOp::asin, x, fractional(x), [](T g, T v) { return mul(g, rsqrt(sub(number(1), square(v)))); });
 }
 Tensor acos(T x) {
   return from_input("acos", UnaryOp::acos, x, fractional(x),

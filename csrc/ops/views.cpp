@@ -79,7 +79,8 @@ std::optional<Shape> view_strides(const Tensor& t, const Shape& shape) {
 }
 
 Tensor view_as(const char* name, const Tensor& t, const Shape& shape, const Shape& strides) {
-  return record_view(name, t, make_view(t, shape, strides), [shape = t.shape()](GradCall& c) { c.set(0, reshape(c.grad(), shape)); });
+  return record_view(name, t, make_view(t, shape, strides),
+                     [shape = t.shape()](GradCall& c) { c.set(0, reshape(c.grad(), shape)); });
 }
 
 }  // namespace
@@ -91,7 +92,8 @@ Tensor as_strided(const Tensor& t, const Shape& shape, const Shape& strides, int
   for (int i = 0; i < shape.size(); ++i) {
     if (strides[i] < 0) throw ValueError(str("as_strided: negative stride in ", strides));
     int64_t span;
-    if (__builtin_mul_overflow(std::max<int64_t>(shape[i], 1) - 1, strides[i], &span) || __builtin_add_overflow(last, span, &last))
+    if (__builtin_mul_overflow(std::max<int64_t>(shape[i], 1) - 1, strides[i], &span) ||
+        __builtin_add_overflow(last, span, &last))
       throw ShapeError(str("as_strided: shape ", shape, " with strides ", strides, " is out of range"));
   }
   const int64_t available = static_cast<int64_t>(t.storage()->bytes()) / size_of(t.dtype());
@@ -102,11 +104,11 @@ Tensor as_strided(const Tensor& t, const Shape& shape, const Shape& strides, int
   Tensor out = make_view(t, shape, strides, from);
   if (records(t)) {
     if (out.may_overlap_itself() || !t.is_contiguous())
-      throw Error("as_strided: the gradient of an overlapping view, or of a strided tensor, is not defined; use unfold or expand");
+      throw Error(
+          "as_strided: the gradient of an overlapping view, or of a strided tensor, is not defined; use unfold or expand");
     return record_view("as_strided", t, out, [base = t.shape(), shape, strides, from](GradCall& c) {
-      c.set(0, embed("as_strided_backward", c.grad(), base, [=](const Tensor& g) {
-        return as_strided(contiguous(g), shape, strides, from);
-      }));
+      c.set(0, embed("as_strided_backward", c.grad(), base,
+                     [=](const Tensor& g) { return as_strided(contiguous(g), shape, strides, from); }));
     });
   }
   return out;
@@ -116,7 +118,8 @@ Tensor view(const Tensor& t, const Shape& shape) {
   const Shape full = infer_shape("view", t, shape);
   const std::optional<Shape> strides = view_strides(t, full);
   if (!strides)
-    throw ShapeError(str("view: input ", t.shape(), " with strides ", t.strides(), " cannot be viewed as ", full, "; use reshape"));
+    throw ShapeError(
+        str("view: input ", t.shape(), " with strides ", t.strides(), " cannot be viewed as ", full, "; use reshape"));
   return view_as("view", t, full, *strides);
 }
 
@@ -159,7 +162,8 @@ Tensor transpose(const Tensor& t, int64_t dim0, int64_t dim1) {
     std::swap(shape[a], shape[b]);
     std::swap(strides[a], strides[b]);
   }
-  return record_view("transpose", t, make_view(t, shape, strides), [a, b](GradCall& c) { c.set(0, transpose(c.grad(), a, b)); });
+  return record_view("transpose", t, make_view(t, shape, strides),
+                     [a, b](GradCall& c) { c.set(0, transpose(c.grad(), a, b)); });
 }
 
 Tensor permute(const Tensor& t, const Shape& dims) {
@@ -174,7 +178,8 @@ Tensor permute(const Tensor& t, const Shape& dims) {
     shape[i] = t.shape()[d];
     strides[i] = t.strides()[d];
   }
-  return record_view("permute", t, make_view(t, shape, strides), [inverse](GradCall& c) { c.set(0, permute(c.grad(), inverse)); });
+  return record_view("permute", t, make_view(t, shape, strides),
+                     [inverse](GradCall& c) { c.set(0, permute(c.grad(), inverse)); });
 }
 
 Tensor t(const Tensor& t) {
@@ -211,11 +216,13 @@ Tensor expand(const Tensor& t, const Shape& shape) {
     const int64_t have = i < lead ? 1 : t.shape()[i - lead];
     if (full[i] == -1 && i >= lead) full[i] = have;
     if (full[i] < 0 || (have != 1 && have != full[i]))
-      throw ShapeError(str("expand: input ", t.shape(), " does not expand to ", shape, " (dimension ", i, ": ", have, " to ", full[i], ")"));
+      throw ShapeError(
+          str("expand: input ", t.shape(), " does not expand to ", shape, " (dimension ", i, ": ", have, " to ", full[i], ")"));
     strides[i] = i < lead || (have == 1 && full[i] != 1) ? 0 : t.strides()[i - lead];
   }
   if (full == t.shape()) return t;
-  return record_view("expand", t, make_view(t, full, strides), [from = t.shape()](GradCall& c) { c.set(0, sum_to(c.grad(), from)); });
+  return record_view("expand", t, make_view(t, full, strides),
+                     [from = t.shape()](GradCall& c) { c.set(0, sum_to(c.grad(), from)); });
 }
 
 Tensor squeeze(const Tensor& t, const std::optional<Shape>& dims) {
@@ -282,7 +289,8 @@ Tensor narrow(const Tensor& t, int64_t dim, int64_t start, int64_t length) {
   const int64_t n = t.ndim() ? t.shape()[d] : 0;
   if (start < 0) start += n;
   if (start < 0 || length < 0 || start > n - length)
-    throw IndexError(str("narrow: ", length, " elements from ", start, " are out of range for dimension ", d, " of input ", t.shape()));
+    throw IndexError(
+        str("narrow: ", length, " elements from ", start, " are out of range for dimension ", d, " of input ", t.shape()));
   return slice(t, d, start, start + length, 1);
 }
 

@@ -25,8 +25,8 @@ struct ConvAxis {
 
 FASTDL_INLINE ConvAxis forward_axis(const ConvArgs& a, int d) {
   const ConvGeometry& g = a.geometry;
-  return {a.input.shape[2 + d], a.output.shape[2 + d], 0, 1, g.stride[d], a.weight.shape[2 + d], 0, 1, -g.padding[d],
-          g.dilation[d]};
+  return {a.input.shape[2 + d], a.output.shape[2 + d], 0, 1, g.stride[d], a.weight.shape[2 + d], 0, 1,
+          -g.padding[d],        g.dilation[d]};
 }
 
 // The gradient of the input reads the gradient of the output: input i gets from output o through tap k where
@@ -42,7 +42,8 @@ FASTDL_INLINE ConvAxis transposed_axis(const ConvArgs& a, int d, int64_t phase) 
     r = next;
   }
   const int64_t tap_step = s / gcd;
-  ConvAxis axis{a.output.shape[2 + d], phase < size ? (size - phase + s - 1) / s : 0, phase, s, 1, 0, 0, tap_step, 0, -(dilation / gcd)};
+  ConvAxis axis{a.output.shape[2 + d], phase < size ? (size - phase + s - 1) / s : 0, phase, s, 1, 0, 0, tap_step, 0,
+                -(dilation / gcd)};
   for (int64_t k = 0; k < tap_step && k < kernel; ++k) {
     const int64_t o = phase + g.padding[d] - k * dilation;
     if (o % s != 0) continue;
@@ -77,7 +78,8 @@ struct ConvBlocks {
   int64_t images, rows, columns;           // to cut
   int64_t image_parts, row_parts, column_parts;
 
-  FASTDL_INLINE ConvBlocks(int64_t images_, int64_t rows_, int64_t columns_, int64_t pixels) : images(images_), rows(rows_), columns(columns_) {
+  FASTDL_INLINE ConvBlocks(int64_t images_, int64_t rows_, int64_t columns_, int64_t pixels)
+      : images(images_), rows(rows_), columns(columns_) {
     column_parts = parts(columns, pixels);
     row_parts = parts(rows, pixels / largest(columns, column_parts));
     image_parts = parts(images, pixels / (largest(columns, column_parts) * largest(rows, row_parts)));
@@ -91,8 +93,8 @@ struct ConvBlocks {
   }
   FASTDL_INLINE ConvBlock at(int64_t i) const {
     const int64_t c = i % column_parts, r = i / column_parts % row_parts, n = i / column_parts / row_parts;
-    return {begin(images, image_parts, n), begin(images, image_parts, n + 1) - begin(images, image_parts, n),
-            begin(rows, row_parts, r), begin(rows, row_parts, r + 1) - begin(rows, row_parts, r),
+    return {begin(images, image_parts, n),   begin(images, image_parts, n + 1) - begin(images, image_parts, n),
+            begin(rows, row_parts, r),       begin(rows, row_parts, r + 1) - begin(rows, row_parts, r),
             begin(columns, column_parts, c), begin(columns, column_parts, c + 1) - begin(columns, column_parts, c)};
   }
 

@@ -24,12 +24,12 @@ FASTDL_INLINE PackedLayout packed_layout(const View& x, int64_t channels, int64_
 }
 
 template <class T> FASTDL_INLINE T* fill_zero(T* out, int64_t n) {  // may write up to a vector more
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   for (int64_t i = 0; i < n; i += lanes<V>) store<V>(out + i, V{});
   return out + n;
 }
 template <class T, class S> FASTDL_INLINE T* copy_run(T* out, const S* x, int64_t n) {  // may write up to a vector more
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   int64_t i = 0;
   for (; i + lanes<V> <= n; i += lanes<V>) store<V>(out + i, load_as<V>(x + i));
   if (i < n) store<V>(out + i, load_as_n<V>(x + i, n - i));
@@ -38,9 +38,9 @@ template <class T, class S> FASTDL_INLINE T* copy_run(T* out, const S* x, int64_
 
 // The source rows [row0, row0 + rows) and columns [column0, column0 + columns) of some channels and images. `out` has
 // room for a vector more than the layout's elements.
-template <class T, class S>
-void pack_block(const View& x, int64_t image0, int64_t images, int64_t channel0, int64_t channels, int64_t row0, int64_t rows,
-                int64_t column0, int64_t columns, const PackedLayout& layout, T* out) {
+template <class T, class S> void pack_block(const View& x, int64_t image0, int64_t images, int64_t channel0, int64_t channels,
+                                            int64_t row0, int64_t rows, int64_t column0, int64_t columns,
+                                            const PackedLayout& layout, T* out) {
   const int64_t height = x.shape[2], width = x.shape[3];
   const int64_t sc = x.strides[1], sh = x.strides[2], sw = x.strides[3];
   const int64_t begin = column0 < 0 ? (-column0 < columns ? -column0 : columns) : 0;  // first and last column inside
@@ -75,7 +75,7 @@ void pack_block(const View& x, int64_t image0, int64_t images, int64_t channel0,
 // Pixels [block] of an image as panels: a row of `vectors` * lanes channels a pixel, zero past the last channel.
 template <class T, class S>
 void pack_pixels(const View& x, const ConvBlock& b, int64_t channel0, int64_t channels, int vectors, T* out) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   const int64_t stride = vectors * L;
   const int64_t sc = x.strides[1], sh = x.strides[2], sw = x.strides[3];
@@ -116,10 +116,9 @@ void pack_pixels(const View& x, const ConvBlock& b, int64_t channel0, int64_t ch
 }
 
 // rows x channels numbers, a row of `stride` each, into an array with any strides; plus a number per channel.
-template <class T, class S>
-void write_rows(const T* sums, int64_t stride, int64_t rows, int64_t channels, const S* bias, int64_t bias_stride, S* out,
-                int64_t row_stride, int64_t channel_stride) {
-  using V = typename simd_of<T>::type;
+template <class T, class S> void write_rows(const T* sums, int64_t stride, int64_t rows, int64_t channels, const S* bias,
+                                            int64_t bias_stride, S* out, int64_t row_stride, int64_t channel_stride) {
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   for (int64_t c = 0; c < channels; c += L) {
     const int64_t count = channels - c < L ? channels - c : L;
@@ -160,7 +159,8 @@ void write_rows(const T* sums, int64_t stride, int64_t rows, int64_t channels, c
 }
 
 // Offsets of the pixels of a block in a packed source; the last is repeated to fill a tile.
-FASTDL_INLINE void pixel_offsets(const ConvBlock& b, const ConvAxis& h, const ConvAxis& w, const PackedLayout& layout, int32_t* out) {
+FASTDL_INLINE void pixel_offsets(const ConvBlock& b, const ConvAxis& h, const ConvAxis& w, const PackedLayout& layout,
+                                 int32_t* out) {
   int64_t i = 0;
   for (int64_t n = 0; n < b.images; ++n)
     for (int64_t r = 0; r < b.rows; ++r)
@@ -169,7 +169,8 @@ FASTDL_INLINE void pixel_offsets(const ConvBlock& b, const ConvAxis& h, const Co
   for (int64_t last = i; i < last + kMaxConvTileRows; ++i) out[i] = out[last - 1];
 }
 // Offsets of (channel, tap row, tap column), the same way.
-FASTDL_INLINE void tap_offsets(int64_t channels, const ConvAxis& h, const ConvAxis& w, const PackedLayout& layout, int32_t* out) {
+FASTDL_INLINE void tap_offsets(int64_t channels, const ConvAxis& h, const ConvAxis& w, const PackedLayout& layout,
+                               int32_t* out) {
   int64_t i = 0;
   for (int64_t c = 0; c < channels; ++c)
     for (int64_t p = 0; p < h.taps; ++p)

@@ -6,13 +6,9 @@
 // the output. The im2col matrix is these two lists of offsets; it is never formed. 2 rows vectors lanes FLOP a step,
 // against rows broadcasts and `vectors` loads.
 #pragma once
-#include "cpu/simd/vec.h"
+#include "cpu/simd/convert.h"
 
 namespace FASTDL_CPU_NAMESPACE {
-
-template <class T> struct simd_of;
-template <> struct simd_of<float> { using type = vf32; };
-template <> struct simd_of<double> { using type = vf64; };
 
 // Rows of a tile of 1, 2 and 3 vectors: accumulators, a row of the panel and a broadcast fit into the registers.
 #if FASTDL_VECTOR_BYTES == 64
@@ -23,9 +19,8 @@ constexpr int kConvTileRows[3] = {12, 6, 4};
 constexpr int kMaxConvTileRows = kConvTileRows[0];
 
 // `sums` has a row of vectors * lanes elements for each of the tile's rows; without `accumulate` it is only written.
-template <class T>
-using ConvTile = void (*)(const T* source, const int32_t* rows, const int32_t* steps, int64_t step_count, const T* panel,
-                          T* sums, bool accumulate);
+template <class T> using ConvTile = void (*)(const T* source, const int32_t* rows, const int32_t* steps, int64_t step_count,
+                                             const T* panel, T* sums, bool accumulate);
 
 void conv_tile(int rows, int vectors, ConvTile<float>* tile);
 void conv_tile(int rows, int vectors, ConvTile<double>* tile);

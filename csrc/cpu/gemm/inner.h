@@ -8,13 +8,13 @@
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
-template <class T> constexpr int kInnerColumns = lanes<vec<T>> < 4 ? lanes<vec<T>> : 4;
-template <class T> constexpr int kInnerRows = lanes<vec<T>> / kInnerColumns<T>;
+template <class T> constexpr int kInnerColumns = lanes<compute_vector<T>> < 4 ? lanes<compute_vector<T>> : 4;
+template <class T> constexpr int kInnerRows = lanes<compute_vector<T>> / kInnerColumns<T>;
 
 // sums[j * Rows + i] = a_i . b_j; rows beyond the counts repeat the last one.
 template <class T, int Rows>
 void inner_tile(int64_t k, const T* a, int64_t a_stride, int rows, const T* b, int64_t b_stride, int columns, T* sums) {
-  using V = vec<T>;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>, kColumns = kInnerColumns<T>;
   const T* left[Rows];
   const T* right[kColumns];
@@ -44,10 +44,9 @@ void inner_tile(int64_t k, const T* a, int64_t a_stride, int rows, const T* b, i
 }
 
 // The rows [begin, end) of `many`, against all `few_count` rows of `few`; c(i, j) is the place of few_i . many_j.
-template <class T, class Place>
-void inner_rows(const Gemm<T>& g, const GemmOperand<T>& few, int64_t few_count, const GemmOperand<T>& many, int64_t begin,
-                int64_t end, const Place& place) {
-  alignas(64) T sums[lanes<vec<T>>];
+template <class T, class Place> void inner_rows(const Gemm<T>& g, const GemmOperand<T>& few, int64_t few_count,
+                                                const GemmOperand<T>& many, int64_t begin, int64_t end, const Place& place) {
+  alignas(64) T sums[lanes<compute_vector<T>>];
   const auto tile = [&]<int Rows>(int64_t i, int64_t j) {
     const int rows = static_cast<int>(few_count - i < Rows ? few_count - i : Rows);
     const int columns = static_cast<int>(end - j < kInnerColumns<T> ? end - j : kInnerColumns<T>);

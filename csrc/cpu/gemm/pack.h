@@ -1,44 +1,16 @@
 // Packing an operand into panels: `width` vectors side by side, one row per step of K, zeros past the operand's end, so
 // that the tile reads both operands in unit stride whatever the matrix's layout. Converts float16 and bfloat16.
 #pragma once
-#include "cpu/simd/convert.h"
 #include "cpu/gemm/tile.h"
+#include "cpu/simd/convert.h"
+#include "cpu/simd/transpose.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
-template <class M> FASTDL_INLINE M lane_numbers();
-#if FASTDL_VECTOR_BYTES == 64
-template <> FASTDL_INLINE vi32 lane_numbers() { return vi32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
-template <> FASTDL_INLINE vi64 lane_numbers() { return vi64{0, 1, 2, 3, 4, 5, 6, 7}; }
-#elif FASTDL_VECTOR_BYTES == 32
-template <> FASTDL_INLINE vi32 lane_numbers() { return vi32{0, 1, 2, 3, 4, 5, 6, 7}; }
-template <> FASTDL_INLINE vi64 lane_numbers() { return vi64{0, 1, 2, 3}; }
-#else
-template <> FASTDL_INLINE vi32 lane_numbers() { return vi32{0, 1, 2, 3}; }
-template <> FASTDL_INLINE vi64 lane_numbers() { return vi64{0, 1}; }
-#endif
-
-// Transposes a square of vectors in registers: exchanges the off-diagonal blocks of size Step, then of half of it.
-template <class V, int Step = lanes<V> / 2> FASTDL_INLINE void transpose(V (&r)[lanes<V>]) {
-  constexpr int L = lanes<V>;
-  const mask_t<V> lane = lane_numbers<mask_t<V>>();
-  const mask_t<V> low = (lane & Step) != 0 ? lane + (L - Step) : lane;
-  const mask_t<V> high = (lane & Step) != 0 ? lane + L : lane + Step;
-#pragma GCC unroll 16
-  for (int i = 0; i < L; ++i) {
-    if (i & Step) continue;
-    const V a = r[i], b = r[i + Step];
-    r[i] = __builtin_shuffle(a, b, low);
-    r[i + Step] = __builtin_shuffle(a, b, high);
-  }
-  if constexpr (Step > 1) transpose<V, Step / 2>(r);
-}
-
 // Vectors adjacent in memory: each step of K is one copy.
-template <class T, class S, int Width>
-void pack_adjacent(const S* x, int64_t k_stride, int count, int64_t k_count, T* out) {
-  using V = vec<T>;
+template <class T, class S, int Width> void pack_adjacent(const S* x, int64_t k_stride, int count, int64_t k_count, T* out) {
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>, kTail = Width % L;
   if constexpr (kTail != 0 && sizeof(S) == sizeof(T)) {
     if (count == Width) {
@@ -58,9 +30,8 @@ void pack_adjacent(const S* x, int64_t k_stride, int count, int64_t k_count, T* 
 }
 
 // K adjacent in memory: squares are transposed in registers.
-template <class T, class S, int Width>
-void pack_transposed(const S* x, int64_t stride, int count, int64_t k_count, T* out) {
-  using V = vec<T>;
+template <class T, class S, int Width> void pack_transposed(const S* x, int64_t stride, int count, int64_t k_count, T* out) {
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   int64_t p = 0;
   for (; p + L <= k_count; p += L) {
@@ -74,10 +45,8 @@ void pack_transposed(const S* x, int64_t stride, int count, int64_t k_count, T* 
       T* o = out + p * Width + first;
 #pragma GCC unroll 16
       for (int i = 0; i < L; ++i) {
-        if (first + L <= Width)
-          store<V>(o + i * Width, r[i]);
-        else
-          store_n<V>(o + i * Width, r[i], kLast);
+        if (first + L <= Width) store<V>(o + i * Width, r[i]);
+        else store_n<V>(o + i * Width, r[i], kLast);
       }
     }
   }

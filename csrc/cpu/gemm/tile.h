@@ -3,18 +3,17 @@
 // (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008.)
 #pragma once
 #include "cpu/gemm/gemm.h"
+#include "cpu/simd/convert.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
-template <class T> struct simd;
-template <> struct simd<float> { using type = vf32; };
-template <> struct simd<double> { using type = vf64; };
-template <class T> using vec = typename simd<T>::type;
-
 // Block sizes by level. A tile is rows x (vectors * lanes) of C: accumulators, a row of B and one broadcast fill the
 // registers (32, 16, 16 of them). k: depth of a block, so that a panel of B stays in L1 or close to it.
-struct Blocking { int rows, vectors; int64_t k; };
+struct Blocking {
+  int rows, vectors;
+  int64_t k;
+};
 #if FASTDL_VECTOR_BYTES == 64
 constexpr Blocking kBlocking{12, 2, 512};
 #elif FASTDL_VECTOR_BYTES == 32
@@ -23,7 +22,7 @@ constexpr Blocking kBlocking{6, 2, 320};
 constexpr Blocking kBlocking{4, 2, 256};
 #endif
 constexpr int kTileRows = kBlocking.rows;
-template <class T> constexpr int kTileCols = kBlocking.vectors * lanes<vec<T>>;
+template <class T> constexpr int kTileCols = kBlocking.vectors * lanes<compute_vector<T>>;
 
 template <class T> struct TileArgs {
   int64_t k;
@@ -41,7 +40,7 @@ template <class T> struct TileArgs {
 
 // kUnitRows: a_row is 1, as in packed panels and transposed matrices.
 template <class T, int H, int W, bool kUnitRows> void tile(const TileArgs<T>& t) {
-  using V = vec<T>;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   V acc[H][W] = {};
   const T* b = t.b;
@@ -84,10 +83,8 @@ template <class T, int H, int W, bool kUnitRows> void tile(const TileArgs<T>& t)
         const T* d = addend + w * L * t.addend_col;
         v += t.beta * (t.addend_col == 0 ? broadcast<V>(*d) : whole ? load<V>(d) : load_n<V>(d, tail));
       }
-      if (whole)
-        store<V>(c + w * L, v);
-      else
-        store_n<V>(c + w * L, v, tail);
+      if (whole) store<V>(c + w * L, v);
+      else store_n<V>(c + w * L, v, tail);
     }
     c += t.c_row;
     if (addend) addend += t.addend_row;
@@ -119,7 +116,7 @@ template <class T, int W, bool kUnitRows> FASTDL_INLINE TileFn<T> tile_of_height
 }
 
 template <class T> FASTDL_INLINE TileFn<T> choose_tile(int rows, int cols, bool unit_rows) {
-  if (cols > lanes<vec<T>>) return unit_rows ? tile_of_height<T, 2, true>(rows) : tile_of_height<T, 2, false>(rows);
+  if (cols > lanes<compute_vector<T>>) return unit_rows ? tile_of_height<T, 2, true>(rows) : tile_of_height<T, 2, false>(rows);
   return unit_rows ? tile_of_height<T, 1, true>(rows) : tile_of_height<T, 1, false>(rows);
 }
 

@@ -18,7 +18,8 @@ template <class V> struct RowState {  // of the queries of a block, one a lane
 };
 
 // Turns a tile of scores into weights relative to the running maximum.
-template <class V> __attribute__((noinline)) void softmax_tile(lane_t<V>* tile, int64_t keys, int64_t first, int64_t end, RowState<V> state) {
+template <class V>
+__attribute__((noinline)) void softmax_tile(lane_t<V>* tile, int64_t keys, int64_t first, int64_t end, RowState<V> state) {
   using T = lane_t<V>;
   constexpr int L = lanes<V>;
   for (int64_t c = first; c < end; c += L) {
@@ -89,18 +90,17 @@ template <class S> void forward_block(const AttentionArgs& a, int64_t head, int6
     const WeightTile<V> tile{a, head, block, first, columns, s, keys};
 
     const T* k = tile_rows<V>(key, s, keys, key_buffer);
-    product<V>(keys, columns - first, key.columns, {k, qk_width, 1}, query_t + first, kQueryBlock, weights + first,
-               kQueryBlock, TileStart::zero);
+    product<V>(keys, columns - first, key.columns, {k, qk_width, 1}, query_t + first, kQueryBlock, weights + first, kQueryBlock,
+               TileStart::zero);
     tile.apply_masks(weights);
     softmax_tile<V>(weights, keys, first, columns, state);
     if (a.dropout > 0) {
       tile.dropout_factors(factors);
-      for (int64_t i = 0; i < keys * kQueryBlock; i += L)
-        store<V>(weights + i, load<V>(weights + i) * load<V>(factors + i));
+      for (int64_t i = 0; i < keys * kQueryBlock; i += L) store<V>(weights + i, load<V>(weights + i) * load<V>(factors + i));
     }
     const T* v = tile_rows<V>(value, s, keys, value_buffer);
-    product<V>(value.columns, columns - first, keys, {v, 1, v_width}, weights + first, kQueryBlock, out_t + first,
-               kQueryBlock, TileStart::rescale, state.rescale + first);
+    product<V>(value.columns, columns - first, keys, {v, 1, v_width}, weights + first, kQueryBlock, out_t + first, kQueryBlock,
+               TileStart::rescale, state.rescale + first);
   }
 
   T* log_sum_exp = a.log_sum_exp ? static_cast<T*>(a.log_sum_exp) + head * query.rows + block : nullptr;
@@ -153,7 +153,8 @@ void attention_dropout_mask(const Context&, const AttentionDropoutMaskArgs& a) {
         for (int64_t s = 0; s < a.keys; s += 4) {
           const Philox4 bits = fastdl::philox(a.random.seed, a.random.offset + r * ((a.keys + 3) / 4) + s / 4);
           for (int64_t j = 0; j < 4 && s + j < a.keys; ++j)
-            from_compute(out + r * a.keys + s + j, fastdl::uniform_float(bits.v[j]) >= static_cast<float>(a.dropout) ? kept : T(0));
+            from_compute(out + r * a.keys + s + j,
+                         fastdl::uniform_float(bits.v[j]) >= static_cast<float>(a.dropout) ? kept : T(0));
         }
     });
   });

@@ -5,6 +5,7 @@
 #include "cpu/simd/math.h"
 #include "cpu/simd/philox.h"
 #include "cpu/simd/tile.h"
+#include "cpu/simd/transpose.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
@@ -99,10 +100,9 @@ template <class V> void transpose_rows(lane_t<V>* dst, const lane_t<V>* src, int
     }
 }
 
-template <class V>
-__attribute__((noinline)) void product(int64_t rows, int64_t columns, int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b,
-                                       int64_t ldb, lane_t<V>* c, int64_t ldc, TileStart start,
-                                       const lane_t<V>* column_scale = nullptr) {
+template <class V> __attribute__((noinline)) void product(int64_t rows, int64_t columns, int64_t depth, TileA<lane_t<V>> a,
+                                                          const lane_t<V>* b, int64_t ldb, lane_t<V>* c, int64_t ldc,
+                                                          TileStart start, const lane_t<V>* column_scale = nullptr) {
   tile_product<V>(rows, columns, depth, a, b, ldb, c, ldc, start, column_scale);
 }
 

@@ -10,8 +10,7 @@ namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
 // dst[r][0 .. columns) += src[r][0 .. columns), src's rows `width` long.
-template <class V>
-void add_rows(lane_t<V>* dst, int64_t columns, const lane_t<V>* src, int64_t width, int64_t rows) {
+template <class V> void add_rows(lane_t<V>* dst, int64_t columns, const lane_t<V>* src, int64_t width, int64_t rows) {
   constexpr int L = lanes<V>;
   for (int64_t r = 0; r < rows; ++r, dst += columns, src += width) {
     int64_t c = 0;
@@ -24,10 +23,9 @@ template <class V> void scale_array(lane_t<V>* dst, int64_t n, lane_t<V> factor)
 }
 
 // Scores become weights, gradients of weights become gradients of scores. lse and delta lie one query a lane.
-template <class V>
-__attribute__((noinline)) void score_gradient_tile(lane_t<V>* weights, lane_t<V>* gradients, int64_t keys, int64_t first,
-                                                   int64_t end, const lane_t<V>* lse, const lane_t<V>* delta,
-                                                   const lane_t<V>* factors) {
+template <class V> __attribute__((noinline)) void score_gradient_tile(lane_t<V>* weights, lane_t<V>* gradients, int64_t keys,
+                                                                      int64_t first, int64_t end, const lane_t<V>* lse,
+                                                                      const lane_t<V>* delta, const lane_t<V>* factors) {
   constexpr int L = lanes<V>;
   for (int64_t k = 0; k < keys; ++k)
     for (int64_t c = first; c < end; c += L) {
@@ -61,8 +59,11 @@ template <class S> void backward_chunk(const AttentionBackwardArgs& args, int64_
   if (chunk_end > key.rows) chunk_end = key.rows;
   T* const grad_key = static_cast<T*>(args.grad_key) + key_head * key.rows * d;
   T* const grad_value = static_cast<T*>(args.grad_value) + key_head * key.rows * e;
-  memset(grad_key + chunk_begin * d, 0, (chunk_end - chunk_begin) * d * sizeof(T));
-  memset(grad_value + chunk_begin * e, 0, (chunk_end - chunk_begin) * e * sizeof(T));
+  const auto clear = [](T* p, int64_t n) {
+    if (n > 0) memset(p, 0, n * sizeof(T));  // a gradient without elements has no memory
+  };
+  clear(grad_key + chunk_begin * d, (chunk_end - chunk_begin) * d);
+  clear(grad_value + chunk_begin * e, (chunk_end - chunk_begin) * e);
 
   const int64_t elements = kQueryBlock * (5 * d_width + 4 * e_width + widest + 3 * kKeyBlock + 2);
   Arena arena{static_cast<char*>(scratch(0, elements * sizeof(T) + 1024))};
@@ -107,7 +108,8 @@ template <class S> void backward_chunk(const AttentionBackwardArgs& args, int64_
         if (r < rows) {
           pack_rows<V>(product_buffer, e_width, out, block + r, 1, T(1));
           V dot = zero<V>();
-          for (int64_t c = 0; c < e_width; c += L) dot += load<V>(product_buffer + c) * load<V>(grad_out_rows + r * e_width + c);
+          for (int64_t c = 0; c < e_width; c += L)
+            dot += load<V>(product_buffer + c) * load<V>(grad_out_rows + r * e_width + c);
           delta[r] = sum(dot);
         }
       }
@@ -137,8 +139,8 @@ template <class S> void backward_chunk(const AttentionBackwardArgs& args, int64_
         product<V>(keys, d_width, width, {gradients + first, kQueryBlock, 1}, query_rows + first * d_width, d_width,
                    product_buffer, d_width, TileStart::zero);
         add_rows<V>(grad_key + s * d, d, product_buffer, d_width, keys);
-        product<V>(width, d_width, keys, {gradients + first, 1, kQueryBlock}, k, d_width, grad_query + first * d_width,
-                   d_width, TileStart::accumulate);
+        product<V>(width, d_width, keys, {gradients + first, 1, kQueryBlock}, k, d_width, grad_query + first * d_width, d_width,
+                   TileStart::accumulate);
       }
       for (int64_t r = 0; r < rows; ++r)
         for (int64_t c = 0; c < d; ++c)
@@ -153,9 +155,8 @@ template <class S> void backward_chunk(const AttentionBackwardArgs& args, int64_
 
 void attention_backward(const Context&, const AttentionBackwardArgs& args) {
   visit_floating(args.forward.query.dtype, [&](auto tag) {
-    parallel_tasks(matrices(args.forward.key) * args.key_chunks, [&](int64_t task) {
-      backward_chunk<decltype(tag)>(args, task / args.key_chunks, task % args.key_chunks);
-    });
+    parallel_tasks(matrices(args.forward.key) * args.key_chunks,
+                   [&](int64_t task) { backward_chunk<decltype(tag)>(args, task / args.key_chunks, task % args.key_chunks); });
   });
 }
 

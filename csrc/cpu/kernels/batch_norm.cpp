@@ -4,9 +4,9 @@
 // Forward 12 bytes and 7 FLOP a float32 element, backward 20 bytes and 9 FLOP.
 // (Ioffe and Szegedy 2015; Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
 //  variances", 1979.)
+#include "kernels/batch_norm.h"
 #include "cpu/kernels/level.h"
 #include "cpu/simd/strided.h"
-#include "kernels/batch_norm.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
@@ -74,16 +74,17 @@ template <class S> void merge_run(const S* x, int64_t n, Moments* m) {
 template <class S> void statistics_of_planes(const BatchNormArgs& a, int64_t parts) {
   const BatchNormShape& s = a.shape;
   const S* const x = static_cast<const S*>(a.x);
-  parallel_for(parts * s.channels, grain_for(s.batch / parts * s.plane * static_cast<int64_t>(sizeof(S))), [&](int64_t begin, int64_t end) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t part = task / s.channels, c = task % s.channels;
-      Moments m{0, 0, 0};
-      for (int64_t n = part * s.batch / parts; n < (part + 1) * s.batch / parts; ++n)
-        merge_run(x + (n * s.channels + c) * s.plane, s.plane, &m);
-      a.partial[2 * task] = m.mean;
-      a.partial[2 * task + 1] = m.deviations;
-    }
-  });
+  parallel_for(parts * s.channels, grain_for(s.batch / parts * s.plane * static_cast<int64_t>(sizeof(S))),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t task = begin; task < end; ++task) {
+                   const int64_t part = task / s.channels, c = task % s.channels;
+                   Moments m{0, 0, 0};
+                   for (int64_t n = part * s.batch / parts; n < (part + 1) * s.batch / parts; ++n)
+                     merge_run(x + (n * s.channels + c) * s.plane, s.plane, &m);
+                   a.partial[2 * task] = m.mean;
+                   a.partial[2 * task + 1] = m.deviations;
+                 }
+               });
 }
 
 template <class S> void statistics_of_rows(const BatchNormArgs& a, int64_t parts) {
@@ -132,9 +133,11 @@ void finish_statistics(const BatchNormArgs& a, int64_t parts) {
     }
     a.mean[c] = m.mean;
     a.rstd[c] = 1 / __builtin_sqrt(m.deviations / m.count + a.eps);
-    if (a.running_mean.data) set_element(a.running_mean, c, (1 - a.momentum) * element(a.running_mean, c, 0) + a.momentum * m.mean);
+    if (a.running_mean.data)
+      set_element(a.running_mean, c, (1 - a.momentum) * element(a.running_mean, c, 0) + a.momentum * m.mean);
     if (a.running_var.data)
-      set_element(a.running_var, c, (1 - a.momentum) * element(a.running_var, c, 0) + a.momentum * (m.deviations / (m.count - 1)));
+      set_element(a.running_var, c,
+                  (1 - a.momentum) * element(a.running_var, c, 0) + a.momentum * (m.deviations / (m.count - 1)));
   }
 }
 
@@ -146,15 +149,18 @@ template <class S> void normalize(const BatchNormArgs& a) {
   const S* const x = static_cast<const S*>(a.x);
   S* const y = static_cast<S*>(a.y);
   if (s.plane > 1) {
-    parallel_for(s.batch * s.channels, grain_for(2 * s.plane * static_cast<int64_t>(sizeof(S))), [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) {
-        const int64_t c = p % s.channels;
-        const V mean = broadcast<V>(static_cast<T>(a.mean[c])), scale = broadcast<V>(static_cast<T>(a.rstd[c] * element(a.weight, c, 1)));
-        const V bias = broadcast<V>(static_cast<T>(element(a.bias, c, 0)));
-        for (int64_t i = 0; i < s.plane; i += lanes<V>)
-          store_up_to<V>(y + p * s.plane + i, (load_up_to<V>(x + p * s.plane + i, s.plane - i) - mean) * scale + bias, s.plane - i);
-      }
-    });
+    parallel_for(s.batch * s.channels, grain_for(2 * s.plane * static_cast<int64_t>(sizeof(S))),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t p = begin; p < end; ++p) {
+                     const int64_t c = p % s.channels;
+                     const V mean = broadcast<V>(static_cast<T>(a.mean[c])),
+                             scale = broadcast<V>(static_cast<T>(a.rstd[c] * element(a.weight, c, 1)));
+                     const V bias = broadcast<V>(static_cast<T>(element(a.bias, c, 0)));
+                     for (int64_t i = 0; i < s.plane; i += lanes<V>)
+                       store_up_to<V>(y + p * s.plane + i,
+                                      (load_up_to<V>(x + p * s.plane + i, s.plane - i) - mean) * scale + bias, s.plane - i);
+                   }
+                 });
     return;
   }
   parallel_for(s.batch, grain_for(2 * s.channels * static_cast<int64_t>(sizeof(S))), [&](int64_t begin, int64_t end) {
@@ -198,37 +204,38 @@ template <class S> void gradient_sums(const BatchNormBackwardArgs& a, int64_t pa
   const S* const x = static_cast<const S*>(a.x);
   const S* const gy = static_cast<const S*>(a.grad_y);
   if (s.plane > 1) {
-    parallel_for(parts * s.channels, grain_for(2 * (s.batch / parts) * s.plane * static_cast<int64_t>(sizeof(S))), [&](int64_t begin, int64_t end) {
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t part = task / s.channels, c = task % s.channels;
-        const V mean = broadcast<V>(static_cast<T>(a.mean[c]));
-        double total = 0, product = 0;
-        for (int64_t n = part * s.batch / parts; n < (part + 1) * s.batch / parts; ++n) {
-          const int64_t at = (n * s.channels + c) * s.plane;
-          for (int64_t start = 0; start < s.plane; start += kPiece) {
-            const int64_t end_piece = at + at_most(s.plane, start + kPiece);
-            V sums[2] = {}, products[2] = {};
-            int64_t i = at + start;
-            for (; i + 2 * L <= end_piece; i += 2 * L)
+    parallel_for(parts * s.channels, grain_for(2 * (s.batch / parts) * s.plane * static_cast<int64_t>(sizeof(S))),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t task = begin; task < end; ++task) {
+                     const int64_t part = task / s.channels, c = task % s.channels;
+                     const V mean = broadcast<V>(static_cast<T>(a.mean[c]));
+                     double total = 0, product = 0;
+                     for (int64_t n = part * s.batch / parts; n < (part + 1) * s.batch / parts; ++n) {
+                       const int64_t at = (n * s.channels + c) * s.plane;
+                       for (int64_t start = 0; start < s.plane; start += kPiece) {
+                         const int64_t end_piece = at + at_most(s.plane, start + kPiece);
+                         V sums[2] = {}, products[2] = {};
+                         int64_t i = at + start;
+                         for (; i + 2 * L <= end_piece; i += 2 * L)
 #pragma GCC unroll 2
-              for (int u = 0; u < 2; ++u) {
-                const V g = load_as<V>(gy + i + u * L);
-                sums[u] += g;
-                products[u] += g * (load_as<V>(x + i + u * L) - mean);
-              }
-            for (; i < end_piece; i += L) {  // lanes past the end hold grad_y = 0
-              const V g = load_up_to<V>(gy + i, end_piece - i);
-              sums[0] += g;
-              products[0] += g * (load_up_to<V>(x + i, end_piece - i) - mean);
-            }
-            total += sum(sums[0] + sums[1]);
-            product += sum(products[0] + products[1]);
-          }
-        }
-        a.partial[2 * task] = total;
-        a.partial[2 * task + 1] = product;
-      }
-    });
+                           for (int u = 0; u < 2; ++u) {
+                             const V g = load_as<V>(gy + i + u * L);
+                             sums[u] += g;
+                             products[u] += g * (load_as<V>(x + i + u * L) - mean);
+                           }
+                         for (; i < end_piece; i += L) {  // lanes past the end hold grad_y = 0
+                           const V g = load_up_to<V>(gy + i, end_piece - i);
+                           sums[0] += g;
+                           products[0] += g * (load_up_to<V>(x + i, end_piece - i) - mean);
+                         }
+                         total += sum(sums[0] + sums[1]);
+                         product += sum(products[0] + products[1]);
+                       }
+                     }
+                     a.partial[2 * task] = total;
+                     a.partial[2 * task + 1] = product;
+                   }
+                 });
     return;
   }
   parallel_tasks(parts, [&](int64_t part) {
@@ -261,26 +268,31 @@ template <class S> void map_gradient(const BatchNormBackwardArgs& a) {
   S* const gx = static_cast<S*>(a.grad_x);
   const double count = static_cast<double>(s.count());
   const auto offset = [&](int64_t c) { return static_cast<T>(a.training ? a.partial[2 * c] / count : 0); };
-  const auto slope = [&](int64_t c) { return static_cast<T>(a.training ? a.partial[2 * c + 1] / count * a.rstd[c] * a.rstd[c] : 0); };
+  const auto slope = [&](int64_t c) {
+    return static_cast<T>(a.training ? a.partial[2 * c + 1] / count * a.rstd[c] * a.rstd[c] : 0);
+  };
   const auto scale = [&](int64_t c) { return static_cast<T>(a.rstd[c] * element(a.weight, c, 1)); };
   if (s.plane > 1) {
-    parallel_for(s.batch * s.channels, grain_for(3 * s.plane * static_cast<int64_t>(sizeof(S))), [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) {
-        const int64_t c = p % s.channels;
-        const V mean = broadcast<V>(static_cast<T>(a.mean[c])), o = broadcast<V>(offset(c)), k = broadcast<V>(slope(c)), f = broadcast<V>(scale(c));
-        for (int64_t i = p * s.plane; i < (p + 1) * s.plane; i += lanes<V>) {
-          const int64_t n = (p + 1) * s.plane - i;
-          store_up_to<V>(gx + i, (load_up_to<V>(gy + i, n) - o - (load_up_to<V>(x + i, n) - mean) * k) * f, n);
-        }
-      }
-    });
+    parallel_for(s.batch * s.channels, grain_for(3 * s.plane * static_cast<int64_t>(sizeof(S))),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t p = begin; p < end; ++p) {
+                     const int64_t c = p % s.channels;
+                     const V mean = broadcast<V>(static_cast<T>(a.mean[c])), o = broadcast<V>(offset(c)),
+                             k = broadcast<V>(slope(c)), f = broadcast<V>(scale(c));
+                     for (int64_t i = p * s.plane; i < (p + 1) * s.plane; i += lanes<V>) {
+                       const int64_t n = (p + 1) * s.plane - i;
+                       store_up_to<V>(gx + i, (load_up_to<V>(gy + i, n) - o - (load_up_to<V>(x + i, n) - mean) * k) * f, n);
+                     }
+                   }
+                 });
     return;
   }
   parallel_for(s.batch, grain_for(3 * s.channels * static_cast<int64_t>(sizeof(S))), [&](int64_t begin, int64_t end) {
     for (int64_t c = 0; c < s.channels; c += lanes<V>) {
       const int64_t n = at_most(lanes<V>, s.channels - c);
       V mean{}, o{}, k{}, f{};
-      for (int64_t i = 0; i < n; ++i) mean[i] = static_cast<T>(a.mean[c + i]), o[i] = offset(c + i), k[i] = slope(c + i), f[i] = scale(c + i);
+      for (int64_t i = 0; i < n; ++i)
+        mean[i] = static_cast<T>(a.mean[c + i]), o[i] = offset(c + i), k[i] = slope(c + i), f[i] = scale(c + i);
       for (int64_t r = begin; r < end; ++r) {
         const int64_t at = r * s.channels + c;
         store_up_to<V>(gx + at, (load_up_to<V>(gy + at, n) - o - (load_up_to<V>(x + at, n) - mean) * k) * f, n);

@@ -11,7 +11,9 @@ namespace {
 template <BinaryOp> struct B {};
 template <CompareOp> struct C {};
 template <TernaryOp> struct T3 {};
-template <class V> struct Params { V a, b, c; };
+template <class V> struct Params {
+  V a, b, c;
+};
 
 template <class V> FASTDL_INLINE V ones() { return broadcast<V>(1); }
 
@@ -86,18 +88,10 @@ template <class V> FASTDL_INLINE V apply(B<BinaryOp::bitwise_or>, V a, V b, Para
 template <class V> FASTDL_INLINE V apply(B<BinaryOp::bitwise_xor>, V a, V b, Params<V>) { return (V)((vi64)a ^ (vi64)b); }
 
 // ---- gradients of activations: g the incoming gradient ----
-template <class V> FASTDL_INLINE V apply(B<BinaryOp::relu_backward>, V g, V y, Params<V>) {
-  return y <= 0 ? zero<V>() : g;
-}
-template <class V> FASTDL_INLINE V apply(B<BinaryOp::tanh_backward>, V g, V y, Params<V>) {
-  return g * (ones<V>() - y * y);
-}
-template <class V> FASTDL_INLINE V apply(B<BinaryOp::sigmoid_backward>, V g, V y, Params<V>) {
-  return g * (ones<V>() - y) * y;
-}
-template <class V> FASTDL_INLINE V apply(B<BinaryOp::log_sigmoid_backward>, V g, V x, Params<V>) {
-  return g * sigmoid(-x);
-}
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::relu_backward>, V g, V y, Params<V>) { return y <= 0 ? zero<V>() : g; }
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::tanh_backward>, V g, V y, Params<V>) { return g * (ones<V>() - y * y); }
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::sigmoid_backward>, V g, V y, Params<V>) { return g * (ones<V>() - y) * y; }
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::log_sigmoid_backward>, V g, V x, Params<V>) { return g * sigmoid(-x); }
 template <class V> FASTDL_INLINE V apply(B<BinaryOp::leaky_relu_backward>, V g, V x, Params<V> p) {
   return x > 0 ? g : g * p.a;
 }
@@ -173,7 +167,7 @@ template <class V> FASTDL_INLINE Params<V> load_params(const double* params) {
 
 template <BinaryOp op, class T>
 void binary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
-  using V = typename vector_for<T>::type;
+  using V = compute_vector<T>;
   T* y = static_cast<T*>(out);
   const T* a = static_cast<const T*>(in[0]);
   const T* b = static_cast<const T*>(in[1]);
@@ -184,19 +178,18 @@ void binary_tile(void* out, const void* const* in, int64_t n, const double* para
 }
 
 template <CompareOp op, class T> void compare_tile(void* out, const void* const* in, int64_t n, const double*, bool) {
-  using V = typename vector_for<T>::type;
+  using V = compute_vector<T>;
   uint8_t* y = static_cast<uint8_t*>(out);
   const T* a = static_cast<const T*>(in[0]);
   const T* b = static_cast<const T*>(in[1]);
   int64_t i = 0;
-  for (; i + lanes<V> <= n; i += lanes<V>)
-    store_mask<V>(y + i, apply(C<op>(), load<V>(a + i), load<V>(b + i)), lanes<V>);
+  for (; i + lanes<V> <= n; i += lanes<V>) store_mask<V>(y + i, apply(C<op>(), load<V>(a + i), load<V>(b + i)), lanes<V>);
   if (i < n) store_mask<V>(y + i, apply(C<op>(), load_n<V>(a + i, n - i), load_n<V>(b + i, n - i)), n - i);
 }
 
 template <TernaryOp op, class T>
 void ternary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
-  using V = typename vector_for<T>::type;
+  using V = compute_vector<T>;
   T* y = static_cast<T*>(out);
   const T* a = static_cast<const T*>(in[0]);
   const T* b = static_cast<const T*>(in[1]);
@@ -219,8 +212,7 @@ template <CompareOp op, Types> constexpr TileRow compare_row() {
   return {compare_tile<op, float>, compare_tile<op, double>, compare_tile<op, int64_t>};
 }
 template <TernaryOp op, Types types> constexpr TileRow ternary_row() {
-  if constexpr (types == Types::any)
-    return {ternary_tile<op, float>, ternary_tile<op, double>, ternary_tile<op, int64_t>};
+  if constexpr (types == Types::any) return {ternary_tile<op, float>, ternary_tile<op, double>, ternary_tile<op, int64_t>};
   else return {ternary_tile<op, float>, ternary_tile<op, double>, nullptr};
 }
 

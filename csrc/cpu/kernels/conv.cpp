@@ -32,9 +32,8 @@ struct Channels {  // of the source, in blocks
 };
 
 // panels[group][block][tile][step][vectors of the tile]
-template <class T, class S>
-void pack_weight(const ConvPass& pass, const Channels& blocks, T* panels) {
-  using V = typename simd_of<T>::type;
+template <class T, class S> void pack_weight(const ConvPass& pass, const Channels& blocks, T* panels) {
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   const View& weight = pass.args.weight;
   const int64_t taps = pass.h.taps * pass.w.taps, row = weight.strides[2], column = weight.strides[3];
@@ -55,7 +54,8 @@ void pack_weight(const ConvPass& pass, const Channels& blocks, T* panels) {
       const S* from = weight.as<S>() + group * group_stride + vector * L * pass.written_stride;
       for (int64_t block = 0; block < blocks.count; ++block) {
         const int64_t c0 = blocks.begin(block), c1 = blocks.begin(block + 1), steps = (c1 - c0) * taps;
-        T* out = panels + (group * pass.read + c0) * taps * tiles.vectors * L + tiles.first(tile) * L * steps + (vector - tiles.first(tile)) * L;
+        T* out = panels + (group * pass.read + c0) * taps * tiles.vectors * L + tiles.first(tile) * L * steps +
+                 (vector - tiles.first(tile)) * L;
         if (adjacent) {
           for (int64_t k = 0; k < steps; k += L) {
             const int64_t count = clamped(steps - k, 0, L);
@@ -64,7 +64,8 @@ void pack_weight(const ConvPass& pass, const Channels& blocks, T* panels) {
 #pragma GCC unroll 16
             for (int i = 0; i < L; ++i) square[i] = V{};
             for (int i = 0; i < lanes_used; ++i)
-              square[i] = count == L ? load_as<V>(at + i * pass.written_stride) : load_as_n<V>(at + i * pass.written_stride, count);
+              square[i] =
+                  count == L ? load_as<V>(at + i * pass.written_stride) : load_as_n<V>(at + i * pass.written_stride, count);
             transpose(square);
             for (int64_t i = 0; i < count; ++i) store<V>(out + (k + i) * width * L, square[i]);
           }
@@ -82,7 +83,7 @@ void pack_weight(const ConvPass& pass, const Channels& blocks, T* panels) {
 }
 
 template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   if (pass.written <= L / 2) return conv_by_pixels(pass);
   const ConvGeometry& geometry = pass.args.geometry;
@@ -93,7 +94,9 @@ template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
 
   const int64_t plane = taps > 0 ? blocks.max_source(h, w) : 1;
   const int64_t channels_per_block =
-      taps > 0 ? clamped(kStepsPerBlock / taps, 1, clamped(kSourceBytes / (plane * static_cast<int64_t>(sizeof(T))), 1, pass.read)) : 1;
+      taps > 0
+          ? clamped(kStepsPerBlock / taps, 1, clamped(kSourceBytes / (plane * static_cast<int64_t>(sizeof(T))), 1, pass.read))
+          : 1;
   const Channels channels{taps > 0 ? pass.read : 0, taps > 0 ? ceil_div(pass.read, channels_per_block) : 1};
   const int64_t max_channels = ceil_div(channels.total, channels.count);
   pack_weight<T, S>(pass, channels, panels);
@@ -113,20 +116,24 @@ template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
     const int tile1 = static_cast<int>((part + 1) * tiles.count() / tile_parts);
     const int64_t pixels = block.pixels();
 
-    auto* offsets = static_cast<int32_t*>(scratch(kOffsetScratch, static_cast<size_t>(pixels + max_channels * taps + 2 * kMaxConvTileRows) * 4));
+    auto* offsets = static_cast<int32_t*>(
+        scratch(kOffsetScratch, static_cast<size_t>(pixels + max_channels * taps + 2 * kMaxConvTileRows) * 4));
     int32_t* const steps = offsets + pixels + kMaxConvTileRows;
     const int64_t rows = taps > 0 ? h.window(block.rows) : 0, columns = taps > 0 ? w.window(block.columns) : 0;
     T* const source = static_cast<T*>(scratch(
-        kSourceScratch, static_cast<size_t>(packed_layout(pass.source, max_channels, block.images, rows, columns).elements + L) * sizeof(T)));
+        kSourceScratch,
+        static_cast<size_t>(packed_layout(pass.source, max_channels, block.images, rows, columns).elements + L) * sizeof(T)));
     const int vectors = tiles.first(tile1 - 1) + tiles.width(tile1 - 1) - tiles.first(tile0);
-    T* const sums = static_cast<T*>(scratch(kSumsScratch, static_cast<size_t>((pixels + kMaxConvTileRows) * vectors * L) * sizeof(T)));
+    T* const sums =
+        static_cast<T*>(scratch(kSumsScratch, static_cast<size_t>((pixels + kMaxConvTileRows) * vectors * L) * sizeof(T)));
 
     for (int64_t cb = 0; cb < channels.count; ++cb) {
       const int64_t c0 = channels.begin(cb), count = channels.begin(cb + 1) - c0, step_count = count * taps;
       const PackedLayout layout = packed_layout(pass.source, count, block.images, rows, columns);
       if (step_count > 0)
-        pack_block<T, S>(pass.source, block.image, block.images, group * pass.read + c0, count, block.row * h.stride + h.min_offset(),
-                         rows, block.column * w.stride + w.min_offset(), columns, layout, source);
+        pack_block<T, S>(pass.source, block.image, block.images, group * pass.read + c0, count,
+                         block.row * h.stride + h.min_offset(), rows, block.column * w.stride + w.min_offset(), columns, layout,
+                         source);
       pixel_offsets(block, h, w, layout, offsets);
       tap_offsets(count, h, w, layout, steps);
       const T* const block_panels = panels + (group * pass.read + c0) * taps * tiles.vectors * L;
@@ -154,10 +161,11 @@ template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
       const S* bias = pass.args.bias.data ? pass.args.bias.as<S>() + channel * pass.args.bias.strides[0] : nullptr;
       for (int64_t n = 0; n < block.images; ++n)
         for (int64_t r = 0; r < runs; ++r)
-          write_rows<T, S>(tile_sums + (n * runs + r) * length * width * L, width * L, length, clamped(pass.written - first, 0, width * L),
-                           bias, pass.args.bias.strides[0],
+          write_rows<T, S>(tile_sums + (n * runs + r) * length * width * L, width * L, length,
+                           clamped(pass.written - first, 0, width * L), bias, pass.args.bias.strides[0],
                            dest.as<S>() + (block.image + n) * dest.strides[0] + channel * dest.strides[1] +
-                               (h.first + (block.row + r) * h.step) * dest.strides[2] + (w.first + block.column * w.step) * dest.strides[3],
+                               (h.first + (block.row + r) * h.step) * dest.strides[2] +
+                               (w.first + block.column * w.step) * dest.strides[3],
                            column_stride, dest.strides[1]);
       tile_sums += (pixels + kMaxConvTileRows) * width * L;
     }
@@ -171,7 +179,8 @@ template <class S> bool multiply(const ConvPass& pass) {
   using T = lane_t<compute_vector<S>>;
   constexpr int64_t kLeastPixels = 128, kLeastChannels = 16;
   const View &source = pass.source, &dest = pass.dest, &weight = pass.args.weight, &bias = pass.args.bias;
-  const int64_t images = dest.shape[0], width = dest.shape[3], pixels = dest.shape[2] * width, groups = pass.args.geometry.groups;
+  const int64_t images = dest.shape[0], width = dest.shape[3], pixels = dest.shape[2] * width,
+                groups = pass.args.geometry.groups;
   if (weight.shape[2] * weight.shape[3] != 1 || pass.read == 0 || (bias.data && bias.strides[0] != 1)) return false;
   if (groups > 1 && pass.written < kLeastChannels) return false;
   for (int d = 0; d < 2; ++d)
@@ -216,16 +225,30 @@ template <class S> bool multiply(const ConvPass& pass) {
 
 template <class S> void forward(const ConvArgs& a) {
   using T = lane_t<compute_vector<S>>;
-  const ConvPass pass{a.input, a.output, a, forward_axis(a, 0), forward_axis(a, 1), a.weight.shape[1],
-                      a.weight.shape[0] / a.geometry.groups, a.weight.strides[1], a.weight.strides[0]};
+  const ConvPass pass{a.input,
+                      a.output,
+                      a,
+                      forward_axis(a, 0),
+                      forward_axis(a, 1),
+                      a.weight.shape[1],
+                      a.weight.shape[0] / a.geometry.groups,
+                      a.weight.strides[1],
+                      a.weight.strides[0]};
   if (!multiply<S>(pass)) run_pass<T, S>(pass, static_cast<T*>(a.panels));
 }
 template <class S> void backward_input(const ConvArgs& a) {
   using T = lane_t<compute_vector<S>>;
   for (int64_t i = 0; i < a.geometry.stride[0]; ++i)
     for (int64_t j = 0; j < a.geometry.stride[1]; ++j) {
-      const ConvPass pass{a.output, a.input, a, transposed_axis(a, 0, i), transposed_axis(a, 1, j),
-                          a.weight.shape[0] / a.geometry.groups, a.weight.shape[1], a.weight.strides[0], a.weight.strides[1]};
+      const ConvPass pass{a.output,
+                          a.input,
+                          a,
+                          transposed_axis(a, 0, i),
+                          transposed_axis(a, 1, j),
+                          a.weight.shape[0] / a.geometry.groups,
+                          a.weight.shape[1],
+                          a.weight.strides[0],
+                          a.weight.strides[1]};
       if (!multiply<S>(pass)) run_pass<T, S>(pass, static_cast<T*>(a.panels));
     }
 }

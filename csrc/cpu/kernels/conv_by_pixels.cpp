@@ -28,8 +28,11 @@ struct Strips {
   int64_t rows, length;               // of a strip
   int64_t size;                       // from strip to strip, with room for a vector that reads over the end
   FASTDL_INLINE Strips(const ConvAxis& h, const ConvAxis& w, const ConvBlock& b, int64_t lanes_)
-      : row_stride(h.stride), column_stride(w.stride), rows(b.rows + (h.window(1) - 1) / h.stride),
-        length(b.columns + (w.window(1) - 1) / w.stride), size(rows * length + (kManyRegisters ? 8 : 6) * lanes_) {}
+      : row_stride(h.stride),
+        column_stride(w.stride),
+        rows(b.rows + (h.window(1) - 1) / h.stride),
+        length(b.columns + (w.window(1) - 1) / w.stride),
+        size(rows * length + (kManyRegisters ? 8 : 6) * lanes_) {}
   FASTDL_INLINE int64_t elements() const { return row_stride * column_stride * size; }
   FASTDL_INLINE int64_t offset(int64_t r, int64_t c) const {
     return (r % row_stride * column_stride + c % column_stride) * size + r / row_stride * length + c / column_stride;
@@ -38,7 +41,7 @@ struct Strips {
 
 template <class T, class S>
 void pack_strips(const View& x, int64_t image, int64_t channel, int64_t row0, int64_t column0, const Strips& s, T* out) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   const S* const plane = x.as<S>() + image * x.strides[0] + channel * x.strides[1];
   const int64_t height = x.shape[2], width = x.shape[3], sw = x.strides[3];
@@ -52,7 +55,8 @@ void pack_strips(const View& x, int64_t image, int64_t channel, int64_t row0, in
         // Strip columns [begin, end) lie inside the image.
         const int64_t first = column0 + pc;
         const int64_t begin = clamped(first < 0 ? ceil_div(-first, s.column_stride) : 0, 0, s.length);
-        const int64_t end = inside && width > first ? clamped(ceil_div(width - first, s.column_stride), begin, s.length) : begin;
+        const int64_t end =
+            inside && width > first ? clamped(ceil_div(width - first, s.column_stride), begin, s.length) : begin;
         T* p = fill_zero(to, begin);
         const S* at = from + (first + begin * s.column_stride) * sw;
         for (int64_t c = begin; c < end; c += L, at += L * s.column_stride * sw)
@@ -67,10 +71,10 @@ void pack_strips(const View& x, int64_t image, int64_t channel, int64_t row0, in
 }
 
 // sums[o][p] (+)= sum over k of weights[k][o] * source[steps[k] + p], for kVectors vectors of pixels from p = 0.
-template <class T, int kTogether, int kVectors>
-FASTDL_INLINE void pixel_tile(const T* source, const int32_t* steps, const T* weights, int64_t step_count, T* sums, int64_t sums_stride,
-                              bool accumulate) {
-  using V = typename simd_of<T>::type;
+template <class T, int kTogether, int kVectors> FASTDL_INLINE void pixel_tile(const T* source, const int32_t* steps,
+                                                                              const T* weights, int64_t step_count, T* sums,
+                                                                              int64_t sums_stride, bool accumulate) {
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   V acc[kTogether][kVectors];
 #pragma GCC unroll 4
@@ -95,15 +99,15 @@ FASTDL_INLINE void pixel_tile(const T* source, const int32_t* steps, const T* we
     for (int v = 0; v < kVectors; ++v) store<V>(sums + o * sums_stride + v * L, acc[o][v]);
 }
 
-template <class T, int kTogether>
-void all_pixels(const T* source, const int32_t* steps, const T* weights, int64_t step_count, int64_t count, T* sums, int64_t sums_stride,
-                bool accumulate) {
-  constexpr int L = lanes<typename simd_of<T>::type>;
+template <class T, int kTogether> void all_pixels(const T* source, const int32_t* steps, const T* weights, int64_t step_count,
+                                                  int64_t count, T* sums, int64_t sums_stride, bool accumulate) {
+  constexpr int L = lanes<compute_vector<T>>;
   constexpr int kVectors = kManyRegisters ? (kTogether == 1 ? 8 : 4) : (kTogether == 1 ? 6 : 2);
   int64_t p = 0;
   for (; p + (kVectors - 1) * L < count; p += kVectors * L)
     pixel_tile<T, kTogether, kVectors>(source + p, steps, weights, step_count, sums + p, sums_stride, accumulate);
-  for (; p < count; p += L) pixel_tile<T, kTogether, 1>(source + p, steps, weights, step_count, sums + p, sums_stride, accumulate);
+  for (; p < count; p += L)
+    pixel_tile<T, kTogether, 1>(source + p, steps, weights, step_count, sums + p, sums_stride, accumulate);
 }
 
 template <class S> void run_pass(const ConvPass& pass) {
@@ -139,8 +143,8 @@ template <class S> void run_pass(const ConvPass& pass) {
         for (int64_t c = 0; taps > 0 && c < pass.read; ++c) {
           const Strips strips(h, w, b, L);
           T* const source = static_cast<T*>(scratch(kSourceScratch, static_cast<size_t>(strips.elements()) * sizeof(T)));
-          pack_strips<T, S>(pass.source, n, group * pass.read + c, b.row * h.stride + h.min_offset(), b.column * w.stride + w.min_offset(),
-                            strips, source);
+          pack_strips<T, S>(pass.source, n, group * pass.read + c, b.row * h.stride + h.min_offset(),
+                            b.column * w.stride + w.min_offset(), strips, source);
           auto* const steps = static_cast<int32_t*>(scratch(kOffsetScratch, static_cast<size_t>(taps) * 4));
           T* const weights = static_cast<T*>(scratch(kWeightScratch, static_cast<size_t>(taps * kMaxTogether) * sizeof(T)));
           for (int64_t o = 0; o < written; o += together) {
@@ -149,7 +153,8 @@ template <class S> void run_pass(const ConvPass& pass) {
             for (int64_t p = 0; p < h.taps; ++p)
               for (int64_t q = 0; q < w.taps; ++q, ++k) {
                 steps[k] = static_cast<int32_t>(strips.offset(h.offset(p) - h.min_offset(), w.offset(q) - w.min_offset()));
-                const S* const at = weight.as<S>() + group * weight_group + c * pass.read_stride + h.tap(p) * weight.strides[2] + w.tap(q) * weight.strides[3];
+                const S* const at = weight.as<S>() + group * weight_group + c * pass.read_stride +
+                                    h.tap(p) * weight.strides[2] + w.tap(q) * weight.strides[3];
                 for (int64_t i = 0; i < width; ++i) weights[k * width + i] = to_compute(at[(o + i) * pass.written_stride]);
               }
             T* const to = sums + o * sums_stride;
@@ -166,8 +171,8 @@ template <class S> void run_pass(const ConvPass& pass) {
           const T bias = pass.args.bias.data ? to_compute(pass.args.bias.as<S>()[channel * pass.args.bias.strides[0]]) : 0;
           for (int64_t r = 0; r < b.rows; ++r) {
             const T* const from = sums + o * sums_stride + r * length;
-            S* const to = dest.as<S>() + n * dest.strides[0] + channel * dest.strides[1] + (h.first + (b.row + r) * h.step) * dest.strides[2] +
-                          (w.first + b.column * w.step) * dest.strides[3];
+            S* const to = dest.as<S>() + n * dest.strides[0] + channel * dest.strides[1] +
+                          (h.first + (b.row + r) * h.step) * dest.strides[2] + (w.first + b.column * w.step) * dest.strides[3];
             int64_t i = 0;
             if (step == 1) {
               for (; i + L <= b.columns; i += L) store_as<V>(to + i, load<V>(from + i) + bias);
@@ -183,7 +188,7 @@ template <class S> void run_pass(const ConvPass& pass) {
 
 // sums[k] += sum over p of source[steps[k] + p] * gradient[p], for kSteps steps.
 template <class T, int kSteps> void tap_tile(const T* source, const int32_t* steps, const T* gradient, int64_t count, T* sums) {
-  using V = typename simd_of<T>::type;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   V acc[kSteps] = {};
   for (int64_t p = 0; p < count; p += L) {
@@ -218,7 +223,8 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
       T* const gradients = static_cast<T*>(scratch(kSumsScratch, static_cast<size_t>(written * padded) * sizeof(T)));
       int64_t k = 0;
       for (int64_t p = 0; p < h.taps; ++p)
-        for (int64_t q = 0; q < w.taps; ++q) steps[k++] = static_cast<int32_t>(strips.offset(h.offset(p) - h.min_offset(), w.offset(q) - w.min_offset()));
+        for (int64_t q = 0; q < w.taps; ++q)
+          steps[k++] = static_cast<int32_t>(strips.offset(h.offset(p) - h.min_offset(), w.offset(q) - w.min_offset()));
       for (int64_t n = b.image; n < b.image + b.images; ++n) {
         for (int64_t o = 0; o < written; ++o) {
           // Zeros where the strip has no pixel.
@@ -236,7 +242,8 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
           fill_zero(to, L);
         }
         for (int64_t c = 0; c < read; ++c) {
-          pack_strips<T, S>(x, n, group * read + c, b.row * h.stride + h.min_offset(), b.column * w.stride + w.min_offset(), strips, source);
+          pack_strips<T, S>(x, n, group * read + c, b.row * h.stride + h.min_offset(), b.column * w.stride + w.min_offset(),
+                            strips, source);
           for (int64_t o = 0; o < written; ++o) {
             T* const to = sums + (o * read + c) * taps;
             const T* const g = gradients + o * padded;

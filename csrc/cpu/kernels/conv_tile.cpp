@@ -4,10 +4,9 @@
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
-template <class T, int kRows, int kVectors>
-void tile(const T* source, const int32_t* rows, const int32_t* steps, int64_t step_count, const T* panel, T* sums,
-          bool accumulate) {
-  using V = typename simd_of<T>::type;
+template <class T, int kRows, int kVectors> void tile(const T* source, const int32_t* rows, const int32_t* steps,
+                                                      int64_t step_count, const T* panel, T* sums, bool accumulate) {
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   V acc[kRows][kVectors];
   const T* row[kRows];

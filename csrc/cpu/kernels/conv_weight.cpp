@@ -50,10 +50,12 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
     const int64_t rows = channels * taps;
     const int vectors = tiles.first(tile1 - 1) + tiles.width(tile1 - 1) - tiles.first(tile0);
 
-    auto* const offsets = static_cast<int32_t*>(scratch(kOffsetScratch, static_cast<size_t>(rows + blocks.max_pixels() + 2 * kMaxConvTileRows) * 4));
+    auto* const offsets = static_cast<int32_t*>(
+        scratch(kOffsetScratch, static_cast<size_t>(rows + blocks.max_pixels() + 2 * kMaxConvTileRows) * 4));
     int32_t* const steps = offsets + rows + kMaxConvTileRows;
     T* const panels = static_cast<T*>(scratch(kPanelScratch, static_cast<size_t>(blocks.max_pixels() * 3 * L) * sizeof(T)));
-    T* const sums = static_cast<T*>(scratch(kSumsScratch, static_cast<size_t>((rows + kMaxConvTileRows) * vectors * L) * sizeof(T)));
+    T* const sums =
+        static_cast<T*>(scratch(kSumsScratch, static_cast<size_t>((rows + kMaxConvTileRows) * vectors * L) * sizeof(T)));
 
     const int64_t first = part * blocks.count() / a.parts, last = (part + 1) * blocks.count() / a.parts;
     for (int64_t i = first; i < last; ++i) {
@@ -61,8 +63,8 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
       const int64_t source_rows = h.window(block.rows), columns = w.window(block.columns);
       const PackedLayout layout = packed_layout(x, channels, block.images, source_rows, columns);
       T* const source = static_cast<T*>(scratch(kSourceScratch, static_cast<size_t>(layout.elements + L) * sizeof(T)));
-      pack_block<T, S>(x, block.image, block.images, group * read + c0, channels, block.row * h.stride + h.min_offset(), source_rows,
-                       block.column * w.stride + w.min_offset(), columns, layout, source);
+      pack_block<T, S>(x, block.image, block.images, group * read + c0, channels, block.row * h.stride + h.min_offset(),
+                       source_rows, block.column * w.stride + w.min_offset(), columns, layout, source);
       tap_offsets(channels, h, w, layout, offsets);
       pixel_offsets(block, h, w, layout, steps);
       T* tile_sums = sums;
@@ -84,7 +86,8 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
     for (int t = tile0; t < tile1; ++t) {
       const int width = tiles.width(t);
       for (int64_t r = 0; r < rows; ++r)
-        memcpy(out + r * row_stride + tiles.first(t) * L, tile_sums + r * width * L, static_cast<size_t>(width * L) * sizeof(T));
+        memcpy(out + r * row_stride + tiles.first(t) * L, tile_sums + r * width * L,
+               static_cast<size_t>(width * L) * sizeof(T));
       tile_sums += (rows + kMaxConvTileRows) * width * L;
     }
   });
@@ -92,18 +95,19 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
   // (group, channel) planes of taps x channels: add the parts, transpose into the weight's layout.
   const bool merged = dw.strides[2] == dw.shape[3] * dw.strides[3];
   const int64_t runs = merged ? 1 : h.taps, length = taps / runs;
-  parallel_for(groups * read, grain_for(a.parts * taps * row_stride * static_cast<int64_t>(sizeof(T))), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      T* const sum = partial + i * taps * row_stride;
-      for (int64_t part = 1; part < a.parts; ++part)
-        for (int64_t j = 0; j < taps * row_stride; j += L)
-          store<V>(sum + j, load<V>(sum + j) + load<V>(sum + part * part_size + j));
-      for (int64_t r = 0; r < runs; ++r)
-        write_rows<T, S>(sum + r * length * row_stride, row_stride, length, written, nullptr, 0,
-                         dw.as<S>() + i / read * written * dw.strides[0] + i % read * dw.strides[1] + r * dw.strides[2], dw.strides[3],
-                         dw.strides[0]);
-    }
-  });
+  parallel_for(
+      groups * read, grain_for(a.parts * taps * row_stride * static_cast<int64_t>(sizeof(T))), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          T* const sum = partial + i * taps * row_stride;
+          for (int64_t part = 1; part < a.parts; ++part)
+            for (int64_t j = 0; j < taps * row_stride; j += L)
+              store<V>(sum + j, load<V>(sum + j) + load<V>(sum + part * part_size + j));
+          for (int64_t r = 0; r < runs; ++r)
+            write_rows<T, S>(sum + r * length * row_stride, row_stride, length, written, nullptr, 0,
+                             dw.as<S>() + i / read * written * dw.strides[0] + i % read * dw.strides[1] + r * dw.strides[2],
+                             dw.strides[3], dw.strides[0]);
+        }
+      });
 }
 
 }  // namespace

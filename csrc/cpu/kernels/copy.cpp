@@ -27,7 +27,10 @@ void arange(const Context&, const ArangeArgs& a) {
   const ConvertFn convert = converter(a.out.dtype, a.type);
   const int64_t size = size_of(a.out.dtype);
   parallel_for(a.out.numel(), grain_for(size), [&](int64_t begin, int64_t end) {
-    union { double floating[kTileElements]; int64_t integer[kTileElements]; } values;
+    union {
+      double floating[kTileElements];
+      int64_t integer[kTileElements];
+    } values;
     for (int64_t at = begin; at < end; at += kTileElements) {
       const int64_t n = end - at < kTileElements ? end - at : kTileElements;
       if (a.type == DType::f64)

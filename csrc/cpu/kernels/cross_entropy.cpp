@@ -40,9 +40,8 @@ template <class S> struct CrossEntropy {
     });
     const T m = max_lane(maximum);
     V total = zero<V>();
-    each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
-      total += exp(fill_past<V>(load_part<V>(x + c, count), count, -kInf) - m);
-    });
+    each_vector<V>(a.classes,
+                   [&](int64_t c, int64_t count) { total += exp(fill_past<V>(load_part<V>(x + c, count), count, -kInf) - m); });
     return {m, log(broadcast<V>(sum(total)))[0]};
   }
 
@@ -153,8 +152,7 @@ template <class S> struct CrossEntropy {
       }
     for (int64_t c = 0; c < a.classes; ++c) {
       V g = a.normalized ? zero<V>() : exp(norm.log_probability(load_part<V>(x + c * a.inner, count))) * q_total;
-      if (p || a.smoothing > 0)
-        g -= weight_of(c) * (p ? on * load_part<V>(p + c * a.inner, count) + off : broadcast<V>(off));
+      if (p || a.smoothing > 0) g -= weight_of(c) * (p ? on * load_part<V>(p + c * a.inner, count) + off : broadcast<V>(off));
       if (!p)
         for (int64_t j = 0; j < count; ++j)
           if (a.labels[o * a.inner + i + j] == c) g[j] -= on * weight_of(c);
@@ -206,9 +204,8 @@ void cross_entropy_forward(const Context&, const CrossEntropyArgs& a) {
       return;
     }
     const double total = pairwise_sum(0, positions, [&](int64_t i) { return losses[i]; });
-    const double total_weight = !a.labels ? 0 : pairwise_sum(0, positions, [&](int64_t i) {
-      return ce.ignored(i) ? T(0) : ce.weight_of(a.labels[i]);
-    });
+    const double total_weight =
+        !a.labels ? 0 : pairwise_sum(0, positions, [&](int64_t i) { return ce.ignored(i) ? T(0) : ce.weight_of(a.labels[i]); });
     *a.divisor = a.reduction == Reduction::sum ? 1 : a.labels ? total_weight : static_cast<double>(positions);
     from_compute(out, static_cast<T>(total / *a.divisor));
   });

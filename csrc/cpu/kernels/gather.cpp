@@ -13,9 +13,8 @@ constexpr int64_t kLines = 256;
 // f(indexed, index, other): offsets in elements of one element of the index tensor within the tensor that is indexed
 // (at coordinate 0 of `dim`), the index tensor and the third one, for lines [begin, end) and positions [from, to) of
 // `dim`.
-template <class F>
-FASTDL_INLINE void walk_lines(const View& indexed, const View& index, const View& other, int dim, int64_t begin,
-                              int64_t end, int64_t from, int64_t to, const F& f) {
+template <class F> FASTDL_INLINE void walk_lines(const View& indexed, const View& index, const View& other, int dim,
+                                                 int64_t begin, int64_t end, int64_t from, int64_t to, const F& f) {
   int64_t a[kLines], k[kLines], b[kLines];
   const bool along_dim = index.strides[dim] == 1;
   for (int64_t first = begin; first < end; first += kLines) {
@@ -49,8 +48,7 @@ FASTDL_INLINE int64_t count_lines(const View& index, int dim) {
   return n;
 }
 
-template <class T>
-void gather_elements(const GatherArgs& a) {
+template <class T> void gather_elements(const GatherArgs& a) {
   const T* in = a.in.as<T>();
   const int64_t* index = a.index.as<int64_t>();
   T* out = a.out.as<T>();
@@ -60,19 +58,16 @@ void gather_elements(const GatherArgs& a) {
   if (length > grain) {  // long lines are cut
     const int64_t pieces = (length + grain - 1) / grain;
     parallel_tasks(lines * pieces, [&](int64_t task) {
-      const int64_t line = task / pieces, from = task % pieces * grain,
-                    to = from + grain < length ? from + grain : length;
+      const int64_t line = task / pieces, from = task % pieces * grain, to = from + grain < length ? from + grain : length;
       walk_lines(a.in, a.index, a.out, a.dim, line, line + 1, from, to, take);
     });
   } else {
-    parallel_for(lines, (grain + length - 1) / length, [&](int64_t begin, int64_t end) {
-      walk_lines(a.in, a.index, a.out, a.dim, begin, end, 0, length, take);
-    });
+    parallel_for(lines, (grain + length - 1) / length,
+                 [&](int64_t begin, int64_t end) { walk_lines(a.in, a.index, a.out, a.dim, begin, end, 0, length, take); });
   }
 }
 
-template <class T, class Put>
-FASTDL_INLINE void scatter_elements(const ScatterArgs& a, const Put& put) {
+template <class T, class Put> FASTDL_INLINE void scatter_elements(const ScatterArgs& a, const Put& put) {
   T* to = a.to.as<T>();
   const int64_t* index = a.index.as<int64_t>();
   const T* values = a.values.as<T>();
@@ -84,17 +79,14 @@ FASTDL_INLINE void scatter_elements(const ScatterArgs& a, const Put& put) {
   });
 }
 
-template <class T>
-void scatter_copy(const ScatterArgs& a) {
+template <class T> void scatter_copy(const ScatterArgs& a) {
   scatter_elements<T>(a, [](T& to, T value) { to = value; });
 }
-template <class T>
-void scatter_sum(const ScatterArgs& a) {
+template <class T> void scatter_sum(const ScatterArgs& a) {
   scatter_elements<T>(a, [](T& to, T value) { to = static_cast<T>(to + value); });
 }
 
-template <class T>
-void triangles(const TriangleArgs& a) {
+template <class T> void triangles(const TriangleArgs& a) {
   const T* in = static_cast<const T*>(a.in);
   T* out = static_cast<T*>(a.out);
   parallel_for(a.matrices * a.rows, grain_for(2 * a.columns * sizeof(T)), [&](int64_t begin, int64_t end) {
@@ -103,8 +95,7 @@ void triangles(const TriangleArgs& a) {
       cut = cut < 0 ? 0 : cut > a.columns ? a.columns : cut;
       const T* x = in + row * a.columns;
       T* y = out + row * a.columns;
-      const size_t left = static_cast<size_t>(cut) * sizeof(T),
-                   right = static_cast<size_t>(a.columns - cut) * sizeof(T);
+      const size_t left = static_cast<size_t>(cut) * sizeof(T), right = static_cast<size_t>(a.columns - cut) * sizeof(T);
       if (a.lower) {
         std::memcpy(y, x, left);
         std::memset(y + cut, 0, right);
@@ -120,62 +111,41 @@ void triangles(const TriangleArgs& a) {
 
 void gather(const Context&, const GatherArgs& a) {
   switch (size_of(a.in.dtype)) {
-    case 1:
-      return gather_elements<uint8_t>(a);
-    case 2:
-      return gather_elements<uint16_t>(a);
-    case 4:
-      return gather_elements<uint32_t>(a);
-    default:
-      return gather_elements<uint64_t>(a);
+    case 1: return gather_elements<uint8_t>(a);
+    case 2: return gather_elements<uint16_t>(a);
+    case 4: return gather_elements<uint32_t>(a);
+    default: return gather_elements<uint64_t>(a);
   }
 }
 
 void scatter(const Context&, const ScatterArgs& a) {
   if (!a.accumulate) {
     switch (size_of(a.to.dtype)) {
-      case 1:
-        return scatter_copy<uint8_t>(a);
-      case 2:
-        return scatter_copy<uint16_t>(a);
-      case 4:
-        return scatter_copy<uint32_t>(a);
-      default:
-        return scatter_copy<uint64_t>(a);
+      case 1: return scatter_copy<uint8_t>(a);
+      case 2: return scatter_copy<uint16_t>(a);
+      case 4: return scatter_copy<uint32_t>(a);
+      default: return scatter_copy<uint64_t>(a);
     }
   }
   switch (a.to.dtype) {
-    case DType::f32:
-      return scatter_sum<float>(a);
-    case DType::f64:
-      return scatter_sum<double>(a);
-    case DType::i64:
-      return scatter_sum<int64_t>(a);
-    case DType::i32:
-      return scatter_sum<int32_t>(a);
-    case DType::i8:
-      return scatter_sum<int8_t>(a);
-    case DType::u8:
-      return scatter_sum<uint8_t>(a);
-    case DType::b8:
-      return scatter_elements<bool>(a, [](bool& to, bool value) { to = to || value; });
-    case DType::f16:
-      return scatter_elements<f16>(a, [](f16& to, f16 value) { to = to_f16(to_f32(to) + to_f32(value)); });
-    case DType::bf16:
-      return scatter_elements<bf16>(a, [](bf16& to, bf16 value) { to = to_bf16(to_f32(to) + to_f32(value)); });
+    case DType::f32: return scatter_sum<float>(a);
+    case DType::f64: return scatter_sum<double>(a);
+    case DType::i64: return scatter_sum<int64_t>(a);
+    case DType::i32: return scatter_sum<int32_t>(a);
+    case DType::i8: return scatter_sum<int8_t>(a);
+    case DType::u8: return scatter_sum<uint8_t>(a);
+    case DType::b8: return scatter_elements<bool>(a, [](bool& to, bool value) { to = to || value; });
+    case DType::f16: return scatter_elements<f16>(a, [](f16& to, f16 value) { to = to_f16(to_f32(to) + to_f32(value)); });
+    case DType::bf16: return scatter_elements<bf16>(a, [](bf16& to, bf16 value) { to = to_bf16(to_f32(to) + to_f32(value)); });
   }
 }
 
 void triangle(const Context&, const TriangleArgs& a) {
   switch (a.element_size) {
-    case 1:
-      return triangles<uint8_t>(a);
-    case 2:
-      return triangles<uint16_t>(a);
-    case 4:
-      return triangles<uint32_t>(a);
-    default:
-      return triangles<uint64_t>(a);
+    case 1: return triangles<uint8_t>(a);
+    case 2: return triangles<uint16_t>(a);
+    case 4: return triangles<uint32_t>(a);
+    default: return triangles<uint64_t>(a);
   }
 }
 

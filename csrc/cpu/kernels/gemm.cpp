@@ -41,7 +41,8 @@ void pack_row_tiles(const GemmOperand<T>& a, const Parts& rows, int64_t first, i
   const int64_t grain = at_least(1, kPackTaskElements / (kTileRows * at_least(k, 1)));
   parallel_for(count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
-      pack_panel<T, kTileRows>(a, rows.begin(first + i), static_cast<int>(rows.size(first + i)), k0, k, out + i * kTileRows * k);
+      pack_panel<T, kTileRows>(a, rows.begin(first + i), static_cast<int>(rows.size(first + i)), k0, k,
+                               out + i * kTileRows * k);
   });
 }
 template <class T>
@@ -59,7 +60,7 @@ void pack_column_tiles(const GemmOperand<T>& b, int64_t n, int64_t first, int64_
 // c = activation(alpha * sums + beta * addend) for a tile whose sums are in cache.
 template <Activation A, class T, class S>
 void finish_rows(const T* sums, int64_t sums_row, S* c, int64_t c_row, int rows, int cols) {
-  using V = vec<T>;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   for (int i = 0; i < rows; ++i, sums += sums_row, c += c_row) {
     int j = 0;
@@ -173,10 +174,8 @@ void compute(const Block<T>& block, int64_t row0, int64_t row_count, int64_t col
   int64_t task_rows = at_most(16, row_count), task_columns = at_most(8, column_count);
   const auto tasks = [&] { return ceil_div(row_count, task_rows) * ceil_div(column_count, task_columns); };
   while (tasks() < 16 && flops * static_cast<double>(task_rows * task_columns) > 2 * kTaskFlops) {
-    if (task_rows * kTileRows >= task_columns * kTileCols<T> && task_rows > 1)
-      task_rows = ceil_div(task_rows, 2);
-    else
-      task_columns = ceil_div(task_columns, 2);
+    if (task_rows * kTileRows >= task_columns * kTileCols<T> && task_rows > 1) task_rows = ceil_div(task_rows, 2);
+    else task_columns = ceil_div(task_columns, 2);
   }
   const Parts down = parts_of_at_most(row_count, task_rows), across = parts_of_at_most(column_count, task_columns);
   const auto run_task = [&](int64_t task) {
@@ -186,8 +185,7 @@ void compute(const Block<T>& block, int64_t row0, int64_t row_count, int64_t col
   };
   if (flops * static_cast<double>(row_count * column_count) < 2 * kTaskFlops)
     for (int64_t task = 0; task < down.count * across.count; ++task) run_task(task);
-  else
-    parallel_tasks(down.count * across.count, run_task);
+  else parallel_tasks(down.count * across.count, run_task);
 }
 
 // Whether tiles read the operand in place. A tile wants columns of B adjacent; rows of A may have any stride, but many
@@ -204,7 +202,7 @@ template <class T> bool reads_columns_in_place(const Gemm<T>& g) {
 constexpr int64_t kFewRows = 8;
 template <class T> bool takes_inner_products(const Gemm<T>& g) {
   return in_place(g.a) && in_place(g.b) && g.a.k_stride == 1 && g.b.k_stride == 1 && (g.m <= kFewRows || g.n <= kFewRows) &&
-         g.k >= 4 * lanes<vec<T>>;
+         g.k >= 4 * lanes<compute_vector<T>>;
 }
 template <class T> void multiply_inner(const Gemm<T>& g) {
   const bool few_rows = g.m <= g.n;
@@ -255,8 +253,21 @@ template <class T, class S> void multiply(const Gemm<T>& g) {
         sums = static_cast<T*>(scratch(kGemmScratch + 2, row_count * kTileRows * column_count * kCols * sizeof(T)));
       for (int64_t p = 0; p < ks.count; ++p) {
         const int64_t k0 = ks.begin(p), k = ks.size(p);
-        Block<T> block{g, rows, k0, k, p == 0, p == ks.count - 1, row0, column0, nullptr, nullptr, nullptr,
-                       sums, column_count * kCols, rows.begin(row0), column0 * kCols};
+        Block<T> block{g,
+                       rows,
+                       k0,
+                       k,
+                       p == 0,
+                       p == ks.count - 1,
+                       row0,
+                       column0,
+                       nullptr,
+                       nullptr,
+                       nullptr,
+                       sums,
+                       column_count * kCols,
+                       rows.begin(row0),
+                       column0 * kCols};
         if (g.a.packed) {
           block.a_panels = static_cast<const T*>(g.a.data) + k0 * rows.count * kTileRows;
           block.row0 = 0;

@@ -65,7 +65,8 @@ struct Block {
 FASTDL_INLINE Block split_block(const View& a, const View& b, int first) {
   Block block;
   int d = a.ndim;
-  while (d > 0 && (a.shape[d - 1] == 1 || (a.strides[d - 1] == block.run && b.strides[first + d - 1] == block.run))) block.run *= a.shape[--d];
+  while (d > 0 && (a.shape[d - 1] == 1 || (a.strides[d - 1] == block.run && b.strides[first + d - 1] == block.run)))
+    block.run *= a.shape[--d];
   block.outer = d;
   for (int i = 0; i < d; ++i) block.runs *= a.shape[i];
   return block;
@@ -86,13 +87,16 @@ void add_any(void* to, const void* values, DType dtype, int64_t n) {
     case DType::i8: return add_run<int8_t>(to, values, n);
     case DType::u8: return add_run<uint8_t>(to, values, n);
     case DType::b8:
-      for (int64_t i = 0; i < n; ++i) static_cast<bool*>(to)[i] = static_cast<bool*>(to)[i] || static_cast<const bool*>(values)[i];
+      for (int64_t i = 0; i < n; ++i)
+        static_cast<bool*>(to)[i] = static_cast<bool*>(to)[i] || static_cast<const bool*>(values)[i];
       return;
     case DType::f16:
-      for (int64_t i = 0; i < n; ++i) static_cast<f16*>(to)[i] = to_f16(to_f32(static_cast<f16*>(to)[i]) + to_f32(static_cast<const f16*>(values)[i]));
+      for (int64_t i = 0; i < n; ++i)
+        static_cast<f16*>(to)[i] = to_f16(to_f32(static_cast<f16*>(to)[i]) + to_f32(static_cast<const f16*>(values)[i]));
       return;
     case DType::bf16:
-      for (int64_t i = 0; i < n; ++i) static_cast<bf16*>(to)[i] = to_bf16(to_f32(static_cast<bf16*>(to)[i]) + to_f32(static_cast<const bf16*>(values)[i]));
+      for (int64_t i = 0; i < n; ++i)
+        static_cast<bf16*>(to)[i] = to_bf16(to_f32(static_cast<bf16*>(to)[i]) + to_f32(static_cast<const bf16*>(values)[i]));
       return;
   }
 }
@@ -175,8 +179,7 @@ void nonzero(const Context&, const NonzeroArgs& a) {
   int64_t at[kMaxDims] = {}, found = 0;
   for (int64_t i = 0; i < n && found < a.count; ++i) {
     const char* p = static_cast<const char*>(a.in.data) + position(a.in, 0, a.in.ndim, i) * size;
-    double x;
-    if (*load_run<double>(p, a.in.dtype, 1, 1, &x) != 0) {
+    if (load_number<double>(p, a.in.dtype) != 0) {
       for (int d = 0; d < a.in.ndim; ++d) a.out[d * a.count + found] = at[d];
       ++found;
     }

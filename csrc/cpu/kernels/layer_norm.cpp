@@ -19,7 +19,9 @@ template <class V, class S, class F> FASTDL_INLINE lane_t<V> sum_row(const S* x,
   return sum(even + odd);
 }
 
-template <class T> struct Moments { T mean, rstd; };
+template <class T> struct Moments {
+  T mean, rstd;
+};
 
 template <class V, class S> FASTDL_INLINE Moments<lane_t<V>> moments(const S* x, int64_t n, bool centred, double eps) {
   using T = lane_t<V>;

@@ -79,8 +79,8 @@ template <class T> void multiply_integers(const MatmulArgs& args, const Product&
 void multiply(const MatmulArgs& args, int64_t index) {
   const View& a = args.a;
   const View& b = args.b;
-  Product p{a.shape[a.ndim - 2], b.shape[b.ndim - 1], a.shape[a.ndim - 1],
-            matrix(a, index), matrix(b, index), matrix(args.c, index), {nullptr, 0, 1}};
+  Product p{a.shape[a.ndim - 2], b.shape[b.ndim - 1],   a.shape[a.ndim - 1], matrix(a, index),
+            matrix(b, index),    matrix(args.c, index), {nullptr, 0, 1}};
   if (args.addend.data) p.addend = matrix(args.addend, index);
   if (p.c.col_stride != 1 && p.n > 1) {  // C^T = B^T A^T
     const Matrix right = p.b;

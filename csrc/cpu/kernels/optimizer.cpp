@@ -14,8 +14,7 @@
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
-template <class Slot>
-FASTDL_INLINE int64_t total_elements(const Slot* slots, int64_t count) {
+template <class Slot> FASTDL_INLINE int64_t total_elements(const Slot* slots, int64_t count) {
   return count == 0 ? 0 : slots[count - 1].offset + slots[count - 1].numel;
 }
 
@@ -35,8 +34,7 @@ FASTDL_INLINE void for_each_part(const Slot* slots, int64_t count, int64_t from,
 }
 
 // f(i, load, store) over vectors of [begin, end): full ones first, then the rest with masked loads and stores.
-template <class V, class F>
-FASTDL_INLINE void for_each_vector(int64_t begin, int64_t end, const F& f) {
+template <class V, class F> FASTDL_INLINE void for_each_vector(int64_t begin, int64_t end, const F& f) {
   int64_t i = begin;
   for (; i + lanes<V> <= end; i += lanes<V>)
     f(i, [](const auto* p) { return load_as<V>(p); }, [](auto* p, V v) { store_as(p, v); });
@@ -101,8 +99,7 @@ void step_all(const OptimizerStepArgs& args) {
 }
 
 // The sum or maximum over a part of one slot, in float64.
-template <class T>
-double norm_part(NormKind kind, const T* x, int64_t begin, int64_t end) {
+template <class T> double norm_part(NormKind kind, const T* x, int64_t begin, int64_t end) {
   using V = compute_vector<T>;
   constexpr int kParts = lanes<V> / lanes<vf64>;
   vf64 total[kParts] = {};
@@ -155,10 +152,8 @@ void grad_norm(const Context&, const GradNormArgs& args) {
         double result = 0;
         for_each_part(args.slots, args.count, at, stop, [&](const GradientSlot& slot, int64_t begin, int64_t end) {
           const double part = norm_part(args.kind, static_cast<const T*>(slot.grad), begin, end);
-          if (args.kind != NormKind::max_abs)
-            result += part;
-          else if (part > result || part != part)
-            result = part;
+          if (args.kind != NormKind::max_abs) result += part;
+          else if (part > result || part != part) result = part;
         });
         args.partial[at / kNormChunk] = result;
       }
@@ -174,8 +169,7 @@ void scale_grads(const Context&, const ScaleGradsArgs& args) {
     parallel_for(total_elements(args.slots, args.count), grain_for(2 * sizeof(T)), [&](int64_t from, int64_t to) {
       for_each_part(args.slots, args.count, from, to, [&](const GradientSlot& slot, int64_t begin, int64_t end) {
         T* grad = static_cast<T*>(slot.grad);
-        for_each_vector<V>(begin, end,
-                           [=](int64_t i, auto load, auto store) { store(grad + i, load(grad + i) * factor); });
+        for_each_vector<V>(begin, end, [=](int64_t i, auto load, auto store) { store(grad + i, load(grad + i) * factor); });
       });
     });
   });

@@ -90,7 +90,8 @@ void pointwise_loss_forward(const Context&, const PointwiseLossArgs& a) {
             const int64_t i = run + at;
             const V x = load_part<V>(static_cast<const S*>(a.input) + i, count);
             const V y = load_part<V>(static_cast<const S*>(a.target) + i, count);
-            const V v = loss.value(x, y, load_or_one<V, S>(a.positive_weight, i, count)) * load_or_one<V, S>(a.weight, i, count);
+            const V v =
+                loss.value(x, y, load_or_one<V, S>(a.positive_weight, i, count)) * load_or_one<V, S>(a.weight, i, count);
             if (a.reduce) run_total += fill_past<V>(v, count, 0);
             else store_part<V>(out + i, v, count);
           });

@@ -2,9 +2,9 @@
 // stride of the windows; windows that reach over the left or right edge, or that are wider than the row of outputs, go one
 // by one. In channels-last memory a vector holds channels. Each reads the input once per tap, from L1 but for the first
 // row, and writes the output (and 8 bytes of index) once. Tasks are planes, or rows of pixels.
+#include "kernels/pool.h"
 #include "cpu/kernels/level.h"
 #include "cpu/simd/strided.h"
-#include "kernels/pool.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
@@ -17,7 +17,9 @@ FASTDL_INLINE int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 template <class V> FASTDL_INLINE V lowest() { return broadcast<V>(-static_cast<lane_t<V>>(__builtin_inf())); }
 
 // Outputs of a row whose windows lie inside the input: [begin, end).
-struct Interior { int64_t begin, end; };
+struct Interior {
+  int64_t begin, end;
+};
 FASTDL_INLINE Interior interior(const PoolWindows& w, int64_t width, int64_t outputs) {
   if (w.adaptive) return {0, 0};
   const int64_t span = (w.kernel[1] - 1) * w.dilation[1];
@@ -27,7 +29,9 @@ FASTDL_INLINE Interior interior(const PoolWindows& w, int64_t width, int64_t out
   return {at_most(begin, outputs), at_least(end, at_most(begin, outputs))};
 }
 
-struct Image { int64_t channels, height, width, out_height, out_width; };
+struct Image {
+  int64_t channels, height, width, out_height, out_width;
+};
 FASTDL_INLINE Image image_of(const View& input, const View& output) {
   return {input.shape[1], input.shape[2], input.shape[3], output.shape[2], output.shape[3]};
 }
@@ -61,7 +65,8 @@ template <class S> void max_plane(const MaxPoolArgs& a, const Image& image, cons
     for (int64_t j = inside.begin; j < inside.end; j += lanes<V>) {
       const int64_t n = at_most(lanes<V>, inside.end - j), first = j * w.stride[1] - w.padding[1];
       V best = lowest<V>();
-      I index = lane_numbers<V>() * static_cast<lane_t<I>>(w.stride[1]) + static_cast<lane_t<I>>(rows.begin * image.width + first);
+      I index =
+          lane_numbers<V>() * static_cast<lane_t<I>>(w.stride[1]) + static_cast<lane_t<I>>(rows.begin * image.width + first);
       for (int64_t r = rows.begin; r < rows.end; r += w.dilation[0])
         for (int64_t q = 0; q < w.kernel[1]; ++q) {
           const int64_t at = r * image.width + first + q * w.dilation[1];
@@ -159,7 +164,8 @@ FASTDL_INLINE double window_size(const AvgPoolArgs& a, const PoolSpan& rows, con
   if (!a.count_include_pad || a.windows.adaptive)
     return static_cast<double>((rows.end - rows.begin) * (columns.end - columns.begin));
   const PoolWindows& w = a.windows;
-  return static_cast<double>((rows.full_end - (i * w.stride[0] - w.padding[0])) * (columns.full_end - (j * w.stride[1] - w.padding[1])));
+  return static_cast<double>((rows.full_end - (i * w.stride[0] - w.padding[0])) *
+                             (columns.full_end - (j * w.stride[1] - w.padding[1])));
 }
 
 template <class S> lane_t<compute_vector<S>> sum_run(const S* x, int64_t n) {
@@ -195,7 +201,8 @@ template <class S> void avg_plane(const AvgPoolArgs& a, const Image& image, cons
     };
     for (int64_t j = 0; j < inside.begin; ++j) single(j);
     if (inside.begin < inside.end) {
-      const V size = broadcast<V>(static_cast<T>(window_size(a, rows, pool_span(w, 1, inside.begin, image.width, image.out_width), i, inside.begin)));
+      const V size = broadcast<V>(
+          static_cast<T>(window_size(a, rows, pool_span(w, 1, inside.begin, image.width, image.out_width), i, inside.begin)));
       for (int64_t j = inside.begin; j < inside.end; j += lanes<V>) {
         const int64_t n = at_most(lanes<V>, inside.end - j), first = j * w.stride[1] - w.padding[1];
         V total{};
@@ -237,7 +244,8 @@ template <class S> void avg_forward(const AvgPoolArgs& a) {
     return;
   }
   const int64_t row = image.out_width * image.channels;
-  parallel_for(images * image.out_height, grain_for(plane * image.channels / at_least(image.out_height, 1) * size_of(a.input.dtype)),
+  parallel_for(images * image.out_height,
+               grain_for(plane * image.channels / at_least(image.out_height, 1) * size_of(a.input.dtype)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t p = begin; p < end; ++p)
                    avg_pixels(a, image, p % image.out_height, x + p / image.out_height * plane * image.channels, y + p * row);
@@ -284,7 +292,8 @@ template <class S> void avg_backward(const AvgPoolArgs& a) {
   parallel_for(a.input.shape[0] * image.channels / at_least(together, 1), grain_for(plane * together * size_of(a.input.dtype)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t p = begin; p < end; ++p)
-                   avg_backward_image(a, image, together, a.output.as<S>() + p * out_plane * together, a.input.as<S>() + p * plane * together);
+                   avg_backward_image(a, image, together, a.output.as<S>() + p * out_plane * together,
+                                      a.input.as<S>() + p * plane * together);
                });
 }
 

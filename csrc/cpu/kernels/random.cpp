@@ -6,6 +6,7 @@
 #include "cpu/kernels/runs.h"
 #include "cpu/simd/math.h"
 #include "cpu/simd/philox.h"
+#include "cpu/simd/rows.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 
@@ -41,13 +42,6 @@ FASTDL_INLINE void box_muller(const uint32_t* bits, float* out) {
   }
 }
 
-void store_floats(const View& out, int64_t at, const float* x, int64_t n) {
-  char* p = static_cast<char*>(out.data) + at * size_of(out.dtype);
-  if (out.dtype == DType::f32) std::memcpy(p, x, static_cast<size_t>(n) * 4);
-  else
-    for (int64_t i = 0; i < n; ++i) store_number(p + i * size_of(out.dtype), out.dtype, x[i]);
-}
-
 FASTDL_INLINE uint64_t bits64(const PhiloxState& state, int64_t i) {
   const Philox4 x = philox(state.seed, state.offset + static_cast<uint64_t>(i) / 2);
   return uint64_t{x.v[2 * (i % 2)]} << 32 | x.v[2 * (i % 2) + 1];
@@ -76,7 +70,8 @@ void fill_integers(const RandomArgs& a, int64_t n) {
       for (int64_t i = begin; i < end; ++i) {
         const uint64_t u = bits64(a.philox, i);
         const uint64_t v = a.range == 0 ? u : static_cast<uint64_t>((static_cast<unsigned __int128>(u) * a.range) >> 64);
-        store_number(static_cast<char*>(a.out.data) + i * size, a.out.dtype, static_cast<int64_t>(static_cast<uint64_t>(a.low) + v));
+        store_number(static_cast<char*>(a.out.data) + i * size, a.out.dtype,
+                     static_cast<int64_t>(static_cast<uint64_t>(a.low) + v));
       }
     });
     return;
@@ -85,6 +80,35 @@ void fill_integers(const RandomArgs& a, int64_t n) {
     for (int64_t k = 0; k < m; ++k)
       store_number(static_cast<char*>(a.out.data) + (i + k) * size, a.out.dtype,
                    a.low + static_cast<int64_t>((bits[k] * a.range) >> 32));
+  });
+}
+
+// The largest number of a dtype that is below b: rounding must not reach b.
+float largest_below(float b, DType dtype) {
+  const float next = __builtin_nextafterf(b, -__builtin_inff());
+  if (dtype == DType::f32) return next;
+  uint16_t bits = dtype == DType::f16 ? to_f16(next).bits : to_bf16(next).bits;
+  const auto value = [&] { return dtype == DType::f16 ? to_f32(f16{bits}) : to_f32(bf16{bits}); };
+  if (value() >= b) bits += value() > 0.0f ? -1 : 1;
+  return value();
+}
+
+template <class T> void drop(const DropoutArgs& a, uint32_t threshold) {
+  using V = compute_vector<T>;
+  using Bits = typename vector_of<uint32_t, lanes<V>>::type;
+  const int64_t size = size_of(a.in.dtype);
+  for_batches(a.philox, a.in.numel(), [&](int64_t i, const uint32_t* bits, int64_t m) {
+    alignas(64) T buffer[kBatch];
+    void* out = static_cast<char*>(a.out.data) + i * size;
+    const T* x = load_run<T>(static_cast<const char*>(a.in.data) + i * size, a.in.dtype, 1, m, buffer);
+    T* y = x == buffer ? buffer : static_cast<T*>(out);
+    each_vector<V>(m, [&](int64_t k, int64_t count) {
+      Bits u;
+      __builtin_memcpy(&u, bits + k, sizeof u);
+      const mask_t<V> kept = __builtin_convertvector(u >= threshold, mask_t<V>);
+      store_part<V>(y + k, select<V>(kept, load_part<V>(x + k, count) * static_cast<T>(a.scale), zero<V>()), count);
+    });
+    if (y == buffer) store_run(out, a.out.dtype, y, m);
   });
 }
 
@@ -97,7 +121,7 @@ void random(const Context&, const RandomArgs& a) {
   const float first = static_cast<float>(a.a);
   const bool uniform = a.distribution == Distribution::uniform;
   const float scale = static_cast<float>(uniform ? a.b - a.a : a.b);
-  const float below = __builtin_nextafterf(static_cast<float>(a.b), first);  // rounding must not reach b
+  const float below = a.a < a.b ? largest_below(static_cast<float>(a.b), a.out.dtype) : first;
   for_batches(a.philox, n, [&](int64_t i, const uint32_t* bits, int64_t m) {
     alignas(64) float x[kBatch];
     if (uniform) {
@@ -110,30 +134,15 @@ void random(const Context&, const RandomArgs& a) {
       for (int k = 0; k < kBatch; k += 2 * kF32) box_muller(bits + k, x + k);
       for (int k = 0; k < kBatch; k += kF32) store<vf32>(x + k, load<vf32>(x + k) * scale + first);
     }
-    store_floats(a.out, i, x, m);
+    store_run(static_cast<char*>(a.out.data) + i * size_of(a.out.dtype), a.out.dtype, x, m);
   });
 }
 
 void dropout(const Context&, const DropoutArgs& a) {
-  const int64_t n = a.in.numel(), size = size_of(a.in.dtype);
   const double cut = a.p * 0x1p32;
   const uint32_t threshold = cut >= 4294967295.0 ? 4294967295u : static_cast<uint32_t>(cut);
-  for_batches(a.philox, n, [&](int64_t i, const uint32_t* bits, int64_t m) {
-    if (a.in.dtype == DType::f32 && m == kBatch) {
-      for (int k = 0; k < kBatch; k += kF32) {
-        vu32 u;
-        __builtin_memcpy(&u, bits + k, sizeof u);
-        const vf32 x = load<vf32>(a.in.as<float>() + i + k) * static_cast<float>(a.scale);
-        store<vf32>(a.out.as<float>() + i + k, select<vf32>((vi32)(u >= threshold), x, zero<vf32>()));
-      }
-      return;
-    }
-    for (int64_t k = 0; k < m; ++k) {
-      double x;
-      x = *load_run<double>(static_cast<const char*>(a.in.data) + (i + k) * size, a.in.dtype, 1, 1, &x);
-      store_number(static_cast<char*>(a.out.data) + (i + k) * size, a.out.dtype, bits[k] >= threshold ? x * a.scale : 0.0);
-    }
-  });
+  if (a.in.dtype == DType::f64) drop<double>(a, threshold);
+  else drop<float>(a, threshold);
 }
 
 }  // namespace FASTDL_CPU_NAMESPACE

@@ -20,8 +20,12 @@ constexpr int64_t kPiece = 1 << 16;      // elements of a task
 constexpr int64_t kMaxPieces = 64;       // of a reduced range when columns are reduced
 constexpr int64_t kEnoughTasks = 16;
 
-template <class T> struct Wide { using type = double; };
-template <> struct Wide<int64_t> { using type = int64_t; };
+template <class T> struct Wide {
+  using type = double;
+};
+template <> struct Wide<int64_t> {
+  using type = int64_t;
+};
 template <class T> using wide_t = typename Wide<T>::type;
 
 template <class T> FASTDL_INLINE T lowest() {
@@ -70,7 +74,7 @@ struct All : Min {
 
 // A block of at most kBlock contiguous elements.
 template <class Op, class T> FASTDL_INLINE T reduce_block(const T* p, int64_t n) {
-  using V = vec_t<T>;
+  using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   T result = Op::template identity<T>();
   int64_t i = 0;
@@ -99,7 +103,8 @@ FASTDL_INLINE wide_t<T> reduce_run(wide_t<T> total, const char* p, DType dtype, 
   const int64_t bytes = stride * size_of(dtype);
   for (int64_t i = 0; i < n; i += kBlock) {
     const int64_t m = n - i < kBlock ? n - i : kBlock;
-    total = Op::combine(total, static_cast<wide_t<T>>(reduce_block<Op, T>(load_run<T>(p + i * bytes, dtype, stride, m, buffer), m)));
+    total = Op::combine(total,
+                        static_cast<wide_t<T>>(reduce_block<Op, T>(load_run<T>(p + i * bytes, dtype, stride, m, buffer), m)));
   }
   return total;
 }
@@ -107,9 +112,9 @@ FASTDL_INLINE wide_t<T> reduce_run(wide_t<T> total, const char* p, DType dtype, 
 // --- columns ---
 
 // acc[0..m) combined with `rows` rows; offset(r) is the place of row r.
-template <class Op, class T, class Offset>
-FASTDL_INLINE void reduce_columns(wide_t<T>* total, const char* base, DType dtype, int64_t stride, int64_t m, int64_t begin,
-                                  int64_t end, const Offset& offset) {
+template <class Op, class T, class Offset> FASTDL_INLINE void reduce_columns(wide_t<T>* total, const char* base, DType dtype,
+                                                                             int64_t stride, int64_t m, int64_t begin,
+                                                                             int64_t end, const Offset& offset) {
   alignas(64) T acc[kBlock];
   alignas(64) T buffers[4][kBlock];
   for (int64_t j = 0; j < m; ++j) total[j] = Op::template identity<wide_t<T>>();
@@ -123,8 +128,8 @@ FASTDL_INLINE void reduce_columns(wide_t<T>* total, const char* base, DType dtyp
       const T* __restrict c = load_run<T>(base + offset(r + 2), dtype, stride, m, buffers[2]);
       const T* __restrict d = load_run<T>(base + offset(r + 3), dtype, stride, m, buffers[3]);
       for (int64_t j = 0; j < m; ++j)
-        acc[j] = Op::combine(acc[j], Op::combine(Op::combine(Op::map(a[j]), Op::map(b[j])),
-                                                 Op::combine(Op::map(c[j]), Op::map(d[j]))));
+        acc[j] = Op::combine(acc[j],
+                             Op::combine(Op::combine(Op::map(a[j]), Op::map(b[j])), Op::combine(Op::map(c[j]), Op::map(d[j]))));
     }
     for (; r < r1; ++r) {
       const T* __restrict a = load_run<T>(base + offset(r), dtype, stride, m, buffers[0]);
@@ -264,7 +269,8 @@ template <class Op, class T> void run(const ReduceArgs& a) {
   if (pieces > 1) {
     W* partial = static_cast<W*>(scratch(0, static_cast<size_t>(outputs * pieces * width) * sizeof(W)));
     parallel_tasks(outputs * pieces, [&](int64_t k) {
-      const int64_t t = k / pieces, begin = k % pieces * piece_rows, end = begin + piece_rows < rows ? begin + piece_rows : rows;
+      const int64_t t = k / pieces, begin = k % pieces * piece_rows,
+                    end = begin + piece_rows < rows ? begin + piece_rows : rows;
       reduce_columns<Op, T>(partial + k * width, block_base(t), a.in.dtype, stride, block_width(t), begin, end, offset);
     });
     for (int64_t t = 0; t < outputs; ++t) {

@@ -29,9 +29,8 @@ template <class T> struct Group {
 };
 
 // c (rows, n) = act(a (rows, k) B + addend), B packed.
-template <class T>
-FASTDL_INLINE void multiply(int64_t rows, int64_t n, int64_t k, const T* a, const T* b, T* c, const T* addend, int64_t addend_row,
-                            Activation activation = Activation::none) {
+template <class T> FASTDL_INLINE void multiply(int64_t rows, int64_t n, int64_t k, const T* a, const T* b, T* c,
+                                               const T* addend, int64_t addend_row, Activation activation = Activation::none) {
   Gemm<T> g{rows, n, k};
   g.a = strided<T>(a, k, 1);
   g.b = prepacked<T>(b);
@@ -117,9 +116,8 @@ template <class T> void plain_cell_backward(RnnCell cell, int64_t n, const T* h,
 }
 
 // dc is updated in place to that of the step before.
-template <class T>
-void lstm_cell_backward(int64_t rows, int64_t H, const T* gates, const T* c, const T* c_before, const T* grad_h, const T* grad_c,
-                        const T* dh, T* dc, T* grad_gates) {
+template <class T> void lstm_cell_backward(int64_t rows, int64_t H, const T* gates, const T* c, const T* c_before,
+                                           const T* grad_h, const T* grad_c, const T* dh, T* dc, T* grad_gates) {
   using V = compute_vector<T>;
   for (int64_t r = 0; r < rows; ++r) {
     each_vector<V>(H, [&](int64_t j, int64_t count) {
@@ -141,9 +139,8 @@ void lstm_cell_backward(int64_t rows, int64_t H, const T* gates, const T* c, con
 }
 
 // dh is updated in place to the part of the step before that does not pass through u.
-template <class T>
-void gru_cell_backward(int64_t rows, int64_t H, const T* gates, const T* u_n, const T* h_before, const T* grad_h, T* dh,
-                       T* grad_gates, T* grad_u) {
+template <class T> void gru_cell_backward(int64_t rows, int64_t H, const T* gates, const T* u_n, const T* h_before,
+                                          const T* grad_h, T* dh, T* grad_gates, T* grad_u) {
   using V = compute_vector<T>;
   for (int64_t r = 0; r < rows; ++r) {
     each_vector<V>(H, [&](int64_t j, int64_t count) {
@@ -193,9 +190,11 @@ template <class T> void backward_group(const RnnBackwardArgs& args, const Group<
   }
 }
 
-template <class T, class Args, class F> void over_groups(const Args& args, int64_t n, int64_t k, GemmOperand<T> weight, const F& run) {
+template <class T, class Args, class F>
+void over_groups(const Args& args, int64_t n, int64_t k, GemmOperand<T> weight, const F& run) {
   pack_columns(weight, n, k, static_cast<T*>(args.workspace));
-  parallel_for(args.sizes.batch, kGroupRows, [&](int64_t begin, int64_t end) { run(args, Group<T>{args.sizes, begin, end - begin}); });
+  parallel_for(args.sizes.batch, kGroupRows,
+               [&](int64_t begin, int64_t end) { run(args, Group<T>{args.sizes, begin, end - begin}); });
 }
 
 template <class T> void forward(const RnnArgs& args) {

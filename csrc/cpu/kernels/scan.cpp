@@ -34,7 +34,7 @@ struct Lines {
 constexpr int64_t kBlock = 1024;
 
 template <class T, bool kMax> void extreme(const ArgReduceArgs& a) {
-  using V = vec_t<T>;
+  using V = compute_vector<T>;
   const Lines lines{a.in, a.dim};
   const int64_t n = a.in.shape[a.dim], stride = a.in.strides[a.dim], element = size_of(a.in.dtype);
   parallel_for(lines.count(), grain_for(n * element), [&](int64_t begin, int64_t end) {
@@ -53,7 +53,8 @@ template <class T, bool kMax> void extreme(const ArgReduceArgs& a) {
         if constexpr (static_cast<T>(0.5) != 0) {
           if (m >= lanes<V>) {
             V v = load<V>(x);
-            for (i = lanes<V>; i + lanes<V> <= m; i += lanes<V>) v = kMax ? max_nan<V>(v, load<V>(x + i)) : min_nan<V>(v, load<V>(x + i));
+            for (i = lanes<V>; i + lanes<V> <= m; i += lanes<V>)
+              v = kMax ? max_nan<V>(v, load<V>(x + i)) : min_nan<V>(v, load<V>(x + i));
             T l[lanes<V>];
             store<V>(l, v);
             e = l[0];
@@ -84,15 +85,17 @@ template <class T> void cumsum_lines(const CumsumArgs& a) {
       char* out = lines.start(a.out, line);
       T total = 0;
       for (int64_t i = 0; i < n; ++i) {
-        T x;
-        total += *load_run<T>(p + i * in_step, a.in.dtype, 1, 1, &x);
+        total += load_number<T>(p + i * in_step, a.in.dtype);
         store_number(out + i * out_step, a.out.dtype, total);
       }
     }
   });
 }
 
-struct Item { uint64_t key; int64_t place; };
+struct Item {
+  uint64_t key;
+  int64_t place;
+};
 
 // Unsigned keys in the order of the values; NaN above all.
 FASTDL_INLINE uint64_t key_of(double x) {
@@ -109,7 +112,9 @@ FASTDL_INLINE uint64_t key_of(float x) {
   __builtin_memcpy(&u, &x, 4);
   return u >> 31 ? ~u : u | uint32_t{1} << 31;
 }
-FASTDL_INLINE uint64_t key_of(int64_t x) { return static_cast<uint64_t>(x) ^ uint64_t{1} << 63; }
+FASTDL_INLINE uint64_t key_of(int64_t x) {
+  return static_cast<uint64_t>(x) ^ uint64_t { 1 } << 63;
+}
 
 Item* radix_sort(Item* items, Item* other, int64_t n, int key_bytes) {
   for (int shift = 0; shift < 8 * key_bytes; shift += 8) {
@@ -140,10 +145,7 @@ template <class T> void sort_lines(const SortArgs& a) {
     for (int64_t line = begin; line < end; ++line) {
       Item* items = static_cast<Item*>(a.workspace) + line * 2 * n;
       const char* p = lines.start(a.in, line);
-      for (int64_t i = 0; i < n; ++i) {
-        T x;
-        items[i] = {key_of(*load_run<T>(p + i * stride * element, a.in.dtype, 1, 1, &x)) ^ flip, i};
-      }
+      for (int64_t i = 0; i < n; ++i) items[i] = {key_of(load_number<T>(p + i * stride * element, a.in.dtype)) ^ flip, i};
       const Item* sorted = radix_sort(items, items + n, n, key_bytes);
       char *value = lines.start(a.values, line), *index = lines.start(a.indices, line);
       for (int64_t i = 0; i < n; ++i) {

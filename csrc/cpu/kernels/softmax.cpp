@@ -36,9 +36,8 @@ template <class S> void softmax_row(const S* x, S* y, int64_t n, bool log_output
   // Storing the exponentials saves computing them again, but would round a 16-bit result twice.
   constexpr bool kKeepExp = sizeof(S) == sizeof(T);
   V maxima = broadcast<V>(-kInf);
-  each_vector<V>(n, [&](int64_t i, int64_t count) {
-    maxima = max<V>(maxima, fill_past<V>(load_part<V>(x + i, count), count, -kInf));
-  });
+  each_vector<V>(
+      n, [&](int64_t i, int64_t count) { maxima = max<V>(maxima, fill_past<V>(load_part<V>(x + i, count), count, -kInf)); });
   const T maximum = max_lane(maxima);
   V total = zero<V>();
   for (int64_t run = 0; run < n; run += kRun<V>) {  // short sums, so that rounding does not build up
@@ -53,9 +52,8 @@ template <class S> void softmax_row(const S* x, S* y, int64_t n, bool log_output
   }
   if (log_output) {
     const T log_total = log_scalar<V>(sum(total));
-    each_vector<V>(n, [&](int64_t i, int64_t count) {
-      store_part<V>(y + i, (load_part<V>(x + i, count) - maximum) - log_total, count);
-    });
+    each_vector<V>(
+        n, [&](int64_t i, int64_t count) { store_part<V>(y + i, (load_part<V>(x + i, count) - maximum) - log_total, count); });
   } else {
     const T scale = 1 / sum(total);
     each_vector<V>(n, [&](int64_t i, int64_t count) {
@@ -65,7 +63,8 @@ template <class S> void softmax_row(const S* x, S* y, int64_t n, bool log_output
   }
 }
 
-template <class S, int W> void softmax_columns(const S* input, S* output, int64_t stride, int64_t n, int64_t count, bool log_output) {
+template <class S, int W>
+void softmax_columns(const S* input, S* output, int64_t stride, int64_t n, int64_t count, bool log_output) {
   using V = compute_vector<S>;
   constexpr bool kKeepExp = sizeof(S) == sizeof(lane_t<V>);
   const Columns<V, const S, W> x{input, stride, n, count}, kept{output, stride, n, count};
@@ -102,9 +101,8 @@ template <class S> void softmax_backward_row(const S* g, const S* y, S* gx, int6
   });
 }
 
-template <class S, int W>
-void softmax_backward_columns(const S* grad, const S* output, S* grad_input, int64_t stride, int64_t n, int64_t count,
-                              bool log_output) {
+template <class S, int W> void softmax_backward_columns(const S* grad, const S* output, S* grad_input, int64_t stride,
+                                                        int64_t n, int64_t count, bool log_output) {
   using V = compute_vector<S>;
   const Columns<V, const S, W> g{grad, stride, n, count}, y{output, stride, n, count};
   const Columns<V, S, W> gx{grad_input, stride, n, count};
@@ -163,9 +161,7 @@ void softmax_backward(const Context&, const SoftmaxBackwardArgs& a) {
     S* gx = static_cast<S*>(a.grad_input);
     each_row_or_columns<V>(
         a, 3 * sizeof(S), [&](int64_t at) { softmax_backward_row<S>(g + at, y + at, gx + at, a.n, a.log); },
-        [&](int64_t at) {
-          softmax_backward_columns<S, kWide>(g + at, y + at, gx + at, a.inner, a.n, kWide * lanes<V>, a.log);
-        },
+        [&](int64_t at) { softmax_backward_columns<S, kWide>(g + at, y + at, gx + at, a.inner, a.n, kWide * lanes<V>, a.log); },
         [&](int64_t at, int64_t count) {
           softmax_backward_columns<S, 1>(g + at, y + at, gx + at, a.inner, a.n, count, a.log);
         });

@@ -3,7 +3,7 @@
 // own type only: an operand that already is such a tile is used where it lies, any other (strided, broadcast, another
 // dtype) is converted into a buffer in L1 first, and a result of another type or stride is converted on its way out.
 #pragma once
-#include "cpu/kernels/level.h"
+#include "cpu/kernels/convert.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 
@@ -25,24 +25,7 @@ struct TileJob {
 
 void run_tiles(const TileJob& job);
 
-// dst = src, a box of rows x cols elements, strides in elements.
-struct Box {
-  int64_t rows, cols;
-  int64_t dst_row_stride, dst_col_stride;
-  int64_t src_row_stride, src_col_stride;
-};
-using ConvertFn = void (*)(void* dst, const void* src, const Box& box);
-// From one dtype to the same, or between any dtype and float32, float64 or int64; null for other pairs.
-ConvertFn converter(DType to, DType from);
-FASTDL_INLINE DType compute_type(DType t) {
-  return t == DType::f64 ? DType::f64 : is_floating(t) ? DType::f32 : DType::i64;
-}
-
-// The vector that a function of element type T computes with.
-template <class T> struct vector_for;
-template <> struct vector_for<float> { using type = vf32; };
-template <> struct vector_for<double> { using type = vf64; };
-template <> struct vector_for<int64_t> { using type = vi64; };
+FASTDL_INLINE DType compute_type(DType t) { return t == DType::f64 ? DType::f64 : is_floating(t) ? DType::f32 : DType::i64; }
 
 // Rows of the tables from op to function: one entry for each of float32, float64, int64.
 struct TileRow {

@@ -9,7 +9,9 @@ namespace {
 
 template <UnaryOp> struct U {};
 template <PredicateOp> struct Q {};
-template <class V> struct Params { V a, b, c; };
+template <class V> struct Params {
+  V a, b, c;
+};
 
 template <class V> FASTDL_INLINE V ones() { return broadcast<V>(1); }
 
@@ -91,17 +93,12 @@ template <class V> FASTDL_INLINE V apply(U<UnaryOp::clamp>, V x, Params<V> p) { 
 // ---- predicates ----
 template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::logical_not>, V x) { return x == 0; }
 template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isnan>, V x) { return x != x; }
-template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isinf>, V x) {
-  return abs(x) == lane_t<V>(__builtin_inf());
-}
-template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isfinite>, V x) {
-  return abs(x) < lane_t<V>(__builtin_inf());
-}
+template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isinf>, V x) { return abs(x) == lane_t<V>(__builtin_inf()); }
+template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isfinite>, V x) { return abs(x) < lane_t<V>(__builtin_inf()); }
 
 // ---- tiles ----
-template <UnaryOp op, class T>
-void unary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
-  using V = typename vector_for<T>::type;
+template <UnaryOp op, class T> void unary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {
+  using V = compute_vector<T>;
   T* y = static_cast<T*>(out);
   const T* x = static_cast<const T*>(in[0]);
   const Params<V> p{broadcast<V>(static_cast<T>(params[0])), broadcast<V>(static_cast<T>(params[1])),
@@ -112,7 +109,7 @@ void unary_tile(void* out, const void* const* in, int64_t n, const double* param
 }
 
 template <PredicateOp op, class T> void predicate_tile(void* out, const void* const* in, int64_t n, const double*, bool) {
-  using V = typename vector_for<T>::type;
+  using V = compute_vector<T>;
   uint8_t* y = static_cast<uint8_t*>(out);
   const T* x = static_cast<const T*>(in[0]);
   int64_t i = 0;

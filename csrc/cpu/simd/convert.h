@@ -1,12 +1,15 @@
-// Loads and stores that convert between a storage type and the vector it is computed in: float64 in vf64, everything else
-// (float16 and bfloat16 included) in vf32. The _n forms take 0 < n < lanes; lanes past n read as zero.
+// Loads and stores that convert between a storage type and the vector it is computed in: float64 in vf64, int64
+// in vi64, float32, float16 and bfloat16 in vf32. The _n forms take 0 < n < lanes; lanes past n read as zero.
 #pragma once
 #include "cpu/simd/vec.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 
+// clang-format off
 template <class S> struct compute_vector_of { using type = vf32; };
 template <> struct compute_vector_of<double> { using type = vf64; };
+template <> struct compute_vector_of<int64_t> { using type = vi64; };
+// clang-format on
 template <class S> using compute_vector = typename compute_vector_of<S>::type;
 
 template <class V, class S> FASTDL_INLINE V load_as(const S* p) {

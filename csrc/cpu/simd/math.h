@@ -67,8 +67,8 @@ FASTDL_INLINE vf32 exp(vf32 x) {
 FASTDL_INLINE vf32 exp2_in_range(vf32 x) {
   const vf32 n = round<kNearest>(x);
   const vf32 r = x - n;
-  const vf32 p = polynomial<vf32>(r, 6.931472e-01f, 2.4022648e-01f, 5.5503592e-02f, 9.618498e-03f, 1.3391188e-03f,
-                                  1.5330012e-04f);
+  const vf32 p =
+      polynomial<vf32>(r, 6.931472e-01f, 2.4022648e-01f, 5.5503592e-02f, 9.618498e-03f, 1.3391188e-03f, 1.5330012e-04f);
   return scale_by_power_of_two(p * r + 1.0f, n);
 }
 FASTDL_INLINE vf32 exp2(vf32 x) {
@@ -80,8 +80,7 @@ FASTDL_INLINE vf32 expm1(vf32 x) {
   const vf32 clamped = min<vf32>(broadcast<vf32>(89.0f), max<vf32>(broadcast<vf32>(-18.0f), x));
   const vf32 n = round<kNearest>(clamped * 1.44269504f);
   const vf32 r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
-  const vf32 p = polynomial<vf32>(r, 5.e-01f, 1.6666666e-01f, 4.1666493e-02f, 8.333543e-03f, 1.3932362e-03f,
-                                  1.9764379e-04f);
+  const vf32 p = polynomial<vf32>(r, 5.e-01f, 1.6666666e-01f, 4.1666493e-02f, 8.333543e-03f, 1.3932362e-03f, 1.9764379e-04f);
   const vf32 half_power = (vf32)((to_int(n) + 126) << 23);
   const vf32 y = 2.0f * (half_power * (p * (r * r) + r) + (half_power - 0.5f));
   return x == 0.0f ? x : y;
@@ -93,8 +92,8 @@ FASTDL_INLINE vf32 sigmoid(vf32 x) { return 1.0f / (1.0f + exp(-x)); }
 // An odd polynomial below 0.62, 1 - 2 / (e^2x + 1) above; 1 in float32 beyond 9.02.
 FASTDL_INLINE vf32 tanh(vf32 x) {
   const vf32 a = min<vf32>(broadcast<vf32>(9.02f), abs(x)), u = a * a;
-  const vf32 small = x + x * (u * polynomial<vf32>(u, -3.3333278e-01f, 1.3331322e-01f, -5.3729367e-02f, 2.0604296e-02f,
-                                                   -5.665064e-03f));
+  const vf32 small =
+      x + x * (u * polynomial<vf32>(u, -3.3333278e-01f, 1.3331322e-01f, -5.3729367e-02f, 2.0604296e-02f, -5.665064e-03f));
   const vf32 large = 1.0f - 2.0f / (exp_in_range(a + a) + 1.0f);
   return a < 0.62f ? small : copy_sign(large, x);
 }
@@ -104,10 +103,10 @@ FASTDL_INLINE vf32 tanh(vf32 x) {
 // x = 2^e m with m in [sqrt(1/2), sqrt(2)), for positive finite x (log_domain() mends the rest); returns m - 1.
 FASTDL_INLINE vf32 split_exponent(vf32 x, vi32& e) {
   const mask_t<vf32> subnormal = x < 0x1p-126f;
-  const vi32 bits = (vi32)(subnormal ? x * 0x1p23f : x);
-  const vi32 k = (bits - 0x3f3504f3) >> 23;
+  const vu32 bits = (vu32)(subnormal ? x * 0x1p23f : x);  // unsigned: whatever the other numbers' bits are, they wrap
+  const vi32 k = (vi32)(bits - 0x3f3504f3u) >> 23;
   e = k + (subnormal & -23);
-  return (vf32)(bits - (k << 23)) - 1.0f;
+  return (vf32)(bits - ((vu32)k << 23)) - 1.0f;
 }
 // log(1 + f) as f - f^2 / 2 + f^3 P(f).
 FASTDL_INLINE vf32 log_one_plus(vf32 f) {
@@ -158,9 +157,8 @@ FASTDL_INLINE vf32 erf(vf32 x) {
   const vf32 a = min<vf32>(broadcast<vf32>(3.95f), abs(x)), u = x * x;
   const vf32 small = x + x * polynomial<vf32>(u, 1.2837917e-01f, -3.7612626e-01f, 1.12835795e-01f, -2.6853422e-02f,
                                               5.1873913e-03f, -8.000632e-04f, 7.8185454e-05f);
-  const vf32 large = 1.0f - exp_in_range(polynomial<vf32>(a, -3.207104e-04f, -1.1271712e+00f, -6.380129e-01f,
-                                                          -1.0321779e-01f, 2.1889543e-02f, -2.960119e-03f,
-                                                          1.8760875e-04f));
+  const vf32 large = 1.0f - exp_in_range(polynomial<vf32>(a, -3.207104e-04f, -1.1271712e+00f, -6.380129e-01f, -1.0321779e-01f,
+                                                          2.1889543e-02f, -2.960119e-03f, 1.8760875e-04f));
   return a < 1.0f ? small : copy_sign(large, x);
 }
 
@@ -170,8 +168,7 @@ FASTDL_INLINE vf32 erf(vf32 x) {
 // the library.
 template <int quarter> FASTDL_INLINE vf32 sine_shifted(vf32 x) {
   const vf32 n = round<kNearest>(x * 0.636619772f);
-  const vf32 r = (((x - n * 1.5703125f) - n * 4.837512969970703125e-4f) - n * 7.549533620476723e-8f) -
-                 n * 2.5633440682e-12f;
+  const vf32 r = (((x - n * 1.5703125f) - n * 4.837512969970703125e-4f) - n * 7.549533620476723e-8f) - n * 2.5633440682e-12f;
   const vi32 q = to_int(n) + quarter;
   const vf32 u = r * r;
   const vf32 s = r + r * u * polynomial<vf32>(u, -1.6666667e-01f, 8.333379e-03f, -1.9853067e-04f, 2.8326044e-06f);
@@ -190,12 +187,24 @@ FASTDL_INLINE vf32 cos(vf32 x) {
 
 // ---- functions that stay with the C library ----
 
-FASTDL_INLINE vf32 tan(vf32 x) { return map_lanes(x, [](float v) { return __builtin_tanf(v); }); }
-FASTDL_INLINE vf32 asin(vf32 x) { return map_lanes(x, [](float v) { return __builtin_asinf(v); }); }
-FASTDL_INLINE vf32 acos(vf32 x) { return map_lanes(x, [](float v) { return __builtin_acosf(v); }); }
-FASTDL_INLINE vf32 atan(vf32 x) { return map_lanes(x, [](float v) { return __builtin_atanf(v); }); }
-FASTDL_INLINE vf32 sinh(vf32 x) { return map_lanes(x, [](float v) { return __builtin_sinhf(v); }); }
-FASTDL_INLINE vf32 cosh(vf32 x) { return map_lanes(x, [](float v) { return __builtin_coshf(v); }); }
+FASTDL_INLINE vf32 tan(vf32 x) {
+  return map_lanes(x, [](float v) { return __builtin_tanf(v); });
+}
+FASTDL_INLINE vf32 asin(vf32 x) {
+  return map_lanes(x, [](float v) { return __builtin_asinf(v); });
+}
+FASTDL_INLINE vf32 acos(vf32 x) {
+  return map_lanes(x, [](float v) { return __builtin_acosf(v); });
+}
+FASTDL_INLINE vf32 atan(vf32 x) {
+  return map_lanes(x, [](float v) { return __builtin_atanf(v); });
+}
+FASTDL_INLINE vf32 sinh(vf32 x) {
+  return map_lanes(x, [](float v) { return __builtin_sinhf(v); });
+}
+FASTDL_INLINE vf32 cosh(vf32 x) {
+  return map_lanes(x, [](float v) { return __builtin_coshf(v); });
+}
 FASTDL_INLINE vf32 pow(vf32 x, vf32 y) {
   return map_lanes(x, y, [](float a, float b) { return __builtin_powf(a, b); });
 }
@@ -206,25 +215,59 @@ FASTDL_INLINE vf32 fmod(vf32 x, vf32 y) {
   return map_lanes(x, y, [](float a, float b) { return __builtin_fmodf(a, b); });
 }
 
-FASTDL_INLINE vf64 exp(vf64 x) { return map_lanes(x, [](double v) { return __builtin_exp(v); }); }
-FASTDL_INLINE vf64 exp2(vf64 x) { return map_lanes(x, [](double v) { return __builtin_exp2(v); }); }
-FASTDL_INLINE vf64 expm1(vf64 x) { return map_lanes(x, [](double v) { return __builtin_expm1(v); }); }
+FASTDL_INLINE vf64 exp(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_exp(v); });
+}
+FASTDL_INLINE vf64 exp2(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_exp2(v); });
+}
+FASTDL_INLINE vf64 expm1(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_expm1(v); });
+}
 FASTDL_INLINE vf64 sigmoid(vf64 x) { return 1.0 / (1.0 + exp(-x)); }
-FASTDL_INLINE vf64 tanh(vf64 x) { return map_lanes(x, [](double v) { return __builtin_tanh(v); }); }
-FASTDL_INLINE vf64 log(vf64 x) { return map_lanes(x, [](double v) { return __builtin_log(v); }); }
-FASTDL_INLINE vf64 log2(vf64 x) { return map_lanes(x, [](double v) { return __builtin_log2(v); }); }
-FASTDL_INLINE vf64 log10(vf64 x) { return map_lanes(x, [](double v) { return __builtin_log10(v); }); }
-FASTDL_INLINE vf64 log1p(vf64 x) { return map_lanes(x, [](double v) { return __builtin_log1p(v); }); }
+FASTDL_INLINE vf64 tanh(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_tanh(v); });
+}
+FASTDL_INLINE vf64 log(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_log(v); });
+}
+FASTDL_INLINE vf64 log2(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_log2(v); });
+}
+FASTDL_INLINE vf64 log10(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_log10(v); });
+}
+FASTDL_INLINE vf64 log1p(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_log1p(v); });
+}
 FASTDL_INLINE vf64 softplus(vf64 x) { return max_nan<vf64>(x, zero<vf64>()) + log1p(exp(-abs(x))); }
-FASTDL_INLINE vf64 erf(vf64 x) { return map_lanes(x, [](double v) { return __builtin_erf(v); }); }
-FASTDL_INLINE vf64 sin(vf64 x) { return map_lanes(x, [](double v) { return __builtin_sin(v); }); }
-FASTDL_INLINE vf64 cos(vf64 x) { return map_lanes(x, [](double v) { return __builtin_cos(v); }); }
-FASTDL_INLINE vf64 tan(vf64 x) { return map_lanes(x, [](double v) { return __builtin_tan(v); }); }
-FASTDL_INLINE vf64 asin(vf64 x) { return map_lanes(x, [](double v) { return __builtin_asin(v); }); }
-FASTDL_INLINE vf64 acos(vf64 x) { return map_lanes(x, [](double v) { return __builtin_acos(v); }); }
-FASTDL_INLINE vf64 atan(vf64 x) { return map_lanes(x, [](double v) { return __builtin_atan(v); }); }
-FASTDL_INLINE vf64 sinh(vf64 x) { return map_lanes(x, [](double v) { return __builtin_sinh(v); }); }
-FASTDL_INLINE vf64 cosh(vf64 x) { return map_lanes(x, [](double v) { return __builtin_cosh(v); }); }
+FASTDL_INLINE vf64 erf(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_erf(v); });
+}
+FASTDL_INLINE vf64 sin(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_sin(v); });
+}
+FASTDL_INLINE vf64 cos(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_cos(v); });
+}
+FASTDL_INLINE vf64 tan(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_tan(v); });
+}
+FASTDL_INLINE vf64 asin(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_asin(v); });
+}
+FASTDL_INLINE vf64 acos(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_acos(v); });
+}
+FASTDL_INLINE vf64 atan(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_atan(v); });
+}
+FASTDL_INLINE vf64 sinh(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_sinh(v); });
+}
+FASTDL_INLINE vf64 cosh(vf64 x) {
+  return map_lanes(x, [](double v) { return __builtin_cosh(v); });
+}
 FASTDL_INLINE vf64 pow(vf64 x, vf64 y) {
   return map_lanes(x, y, [](double a, double b) { return __builtin_pow(a, b); });
 }
@@ -250,9 +293,9 @@ template <class V> FASTDL_INLINE V normal_pdf(V x) {
 // out: below -6 the result is 0, its limit at minus infinity.
 FASTDL_INLINE vf32 gelu(vf32 x) {
   const vf32 a = min<vf32>(broadcast<vf32>(6.0f), abs(x));
-  const vf32 p = polynomial<vf32>(a, -1.1511043e+00f, -4.5922112e-01f, -5.2433025e-02f, 6.91864e-03f, 4.2337742e-05f,
-                                  -3.1381828e-04f, 9.253909e-05f, -1.5510594e-05f, 1.6161207e-06f, -9.7409206e-08f,
-                                  2.5993137e-09f);
+  const vf32 p =
+      polynomial<vf32>(a, -1.1511043e+00f, -4.5922112e-01f, -5.2433025e-02f, 6.91864e-03f, 4.2337742e-05f, -3.1381828e-04f,
+                       9.253909e-05f, -1.5510594e-05f, 1.6161207e-06f, -9.7409206e-08f, 2.5993137e-09f);
   const vf32 positive = x <= 0 ? zero<vf32>() : x;
   return positive - select<vf32>(a >= 6.0f, zero<vf32>(), 0.5f * a * exp2_in_range(a * p));
 }

@@ -5,7 +5,9 @@
 
 namespace FASTDL_CPU_NAMESPACE {
 
-struct PhiloxVectors { vu32 v[4]; };  // v[j][l]: output j of lane l's counter
+struct PhiloxVectors {
+  vu32 v[4];
+};  // v[j][l]: output j of lane l's counter
 
 // The two halves of the 64-bit products of each lane with a constant.
 FASTDL_INLINE void multiply_wide(vu32 x, uint32_t by, vu32& high, vu32& low) {

@@ -23,9 +23,7 @@ template <class V, class S> FASTDL_INLINE void store_part(S* p, V v, int64_t cou
 // Lanes past count hold `fill`.
 template <class V> FASTDL_INLINE V fill_past(V v, int64_t count, lane_t<V> fill) {
   if (count == lanes<V>) return v;
-  mask_t<V> lane{};
-  for (int i = 0; i < lanes<V>; ++i) lane[i] = i;
-  return select<V>(lane < static_cast<lane_t<mask_t<V>>>(count), v, broadcast<V>(fill));
+  return select<V>(lane_numbers<V>() < static_cast<lane_t<mask_t<V>>>(count), v, broadcast<V>(fill));
 }
 
 }  // namespace FASTDL_CPU_NAMESPACE

@@ -13,12 +13,6 @@ template <class V, class S> FASTDL_INLINE void store_up_to(S* p, V v, int64_t n)
   else if (n > 0) store_as_n<V>(p, v, n);
 }
 
-template <class V> FASTDL_INLINE mask_t<V> lane_numbers() {
-  mask_t<V> lane{};
-  for (int i = 0; i < lanes<V>; ++i) lane[i] = i;
-  return lane;
-}
-
 // p[0], p[stride], ...: the first n lanes, n <= lanes.
 template <class V, class S> FASTDL_INLINE V load_strided(const S* p, int64_t stride, int64_t n) {
   if (stride == 1) return load_up_to<V>(p, n);

@@ -1,4 +1,4 @@
-// Small dense tiles: products whose operands stay in the first-level cache, and transposition in registers.
+// Small dense tiles: products whose operands stay in the first-level cache.
 //
 // C[m][n] (+)= sum over k of A(m, k) B[k][n]. Rows of B and C are whole vectors; A is read element by element and
 // broadcast, at any strides, so one kernel serves every transposition of A. kTileRows x kTileVectors accumulators stay
@@ -19,9 +19,9 @@ template <class T> struct TileA {
   int64_t row_stride, col_stride;
 };
 
-template <class V, int M, int N>
-FASTDL_INLINE void tile_block(int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b, int64_t ldb, lane_t<V>* c,
-                              int64_t ldc, TileStart start, const lane_t<V>* column_scale) {
+template <class V, int M, int N> FASTDL_INLINE void tile_block(int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b,
+                                                               int64_t ldb, lane_t<V>* c, int64_t ldc, TileStart start,
+                                                               const lane_t<V>* column_scale) {
   using T = lane_t<V>;
   constexpr int L = lanes<V>;
   V acc[M][N];
@@ -52,9 +52,9 @@ FASTDL_INLINE void tile_block(int64_t depth, TileA<lane_t<V>> a, const lane_t<V>
     for (int n = 0; n < N; ++n) store<V>(c + m * ldc + n * L, acc[m][n]);
 }
 
-template <class V, int N>
-FASTDL_INLINE void tile_columns(int64_t rows, int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b, int64_t ldb,
-                                lane_t<V>* c, int64_t ldc, TileStart start, const lane_t<V>* column_scale) {
+template <class V, int N> FASTDL_INLINE void tile_columns(int64_t rows, int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b,
+                                                          int64_t ldb, lane_t<V>* c, int64_t ldc, TileStart start,
+                                                          const lane_t<V>* column_scale) {
   const auto advance = [&](int64_t m) {
     a.data += m * a.row_stride;
     c += m * ldc;
@@ -76,10 +76,9 @@ FASTDL_INLINE void tile_columns(int64_t rows, int64_t depth, TileA<lane_t<V>> a,
 }
 
 // columns is a multiple of the vector's lanes.
-template <class V>
-FASTDL_INLINE void tile_product(int64_t rows, int64_t columns, int64_t depth, TileA<lane_t<V>> a, const lane_t<V>* b,
-                                int64_t ldb, lane_t<V>* c, int64_t ldc, TileStart start,
-                                const lane_t<V>* column_scale) {
+template <class V> FASTDL_INLINE void tile_product(int64_t rows, int64_t columns, int64_t depth, TileA<lane_t<V>> a,
+                                                   const lane_t<V>* b, int64_t ldb, lane_t<V>* c, int64_t ldc, TileStart start,
+                                                   const lane_t<V>* column_scale) {
   constexpr int64_t kWidth = kTileVectors * lanes<V>;
   const auto advance = [&](int64_t n) {
     b += n;
@@ -97,24 +96,6 @@ FASTDL_INLINE void tile_product(int64_t rows, int64_t columns, int64_t depth, Ti
     if (vectors == 2) return tile_columns<V, 2>(rows, depth, a, b, ldb, c, ldc, start, column_scale);
   }
   if (vectors == 1) tile_columns<V, 1>(rows, depth, a, b, ldb, c, ldc, start, column_scale);
-}
-
-// A square of lanes<V> vectors, in place: log2(lanes) rounds of interleaving the first half with the second.
-template <class V> FASTDL_INLINE void transpose(V (&v)[lanes<V>]) {
-  constexpr int L = lanes<V>;
-  mask_t<V> low, high;
-  for (int i = 0; i < L; ++i) {
-    low[i] = i / 2 + (i % 2) * L;
-    high[i] = L / 2 + i / 2 + (i % 2) * L;
-  }
-  for (int width = 1; width < L; width *= 2) {
-    V next[L];
-    for (int i = 0; i < L / 2; ++i) {
-      next[2 * i] = __builtin_shuffle(v[i], v[i + L / 2], low);
-      next[2 * i + 1] = __builtin_shuffle(v[i], v[i + L / 2], high);
-    }
-    for (int i = 0; i < L; ++i) v[i] = next[i];
-  }
 }
 
 }  // namespace FASTDL_CPU_NAMESPACE

@@ -7,8 +7,7 @@ namespace FASTDL_CPU_NAMESPACE {
 // r[i][j] becomes r[j][i]: exchanges the off-diagonal blocks of size Step, then of half of it.
 template <class V, int Step = lanes<V> / 2> FASTDL_INLINE void transpose(V (&r)[lanes<V>]) {
   constexpr int L = lanes<V>;
-  mask_t<V> lane{};
-  for (int i = 0; i < L; ++i) lane[i] = i;
+  const mask_t<V> lane = lane_numbers<V>();
   const mask_t<V> low = (lane & Step) != 0 ? lane + (L - Step) : lane;
   const mask_t<V> high = (lane & Step) != 0 ? lane + L : lane + Step;
 #pragma GCC unroll 16

@@ -24,7 +24,9 @@ namespace FASTDL_CPU_NAMESPACE {
 
 using namespace fastdl;
 
-template <class T, int N> struct vector_of { typedef T type __attribute__((vector_size(sizeof(T) * N), may_alias)); };
+template <class T, int N> struct vector_of {
+  typedef T type __attribute__((vector_size(sizeof(T) * N), may_alias));
+};
 
 constexpr int kF32 = FASTDL_VECTOR_BYTES / 4;  // lanes
 constexpr int kF64 = FASTDL_VECTOR_BYTES / 8;
@@ -39,15 +41,22 @@ using vu16 = vector_of<uint16_t, kF32>::type;  // as many 16-bit lanes as there 
 using vu8 = vector_of<uint8_t, kF32>::type;    // a quarter of a register
 
 template <class V> struct lane_of;
+// clang-format off
 template <> struct lane_of<vf32> { using type = float; using mask = vi32; };
 template <> struct lane_of<vf64> { using type = double; using mask = vi64; };
 template <> struct lane_of<vi32> { using type = int32_t; using mask = vi32; };
 template <> struct lane_of<vi64> { using type = int64_t; using mask = vi64; };
+// clang-format on
 template <class V> using lane_t = typename lane_of<V>::type;
 template <class V> using mask_t = typename lane_of<V>::mask;
 template <class V> constexpr int lanes = sizeof(V) / sizeof(lane_t<V>);
 
 template <class V> FASTDL_INLINE V zero() { return V{}; }
+template <class V> FASTDL_INLINE mask_t<V> lane_numbers() {  // 0, 1, 2, ...
+  mask_t<V> lane{};
+  for (int i = 0; i < lanes<V>; ++i) lane[i] = i;
+  return lane;
+}
 template <class V> FASTDL_INLINE V broadcast(lane_t<V> x) { return x - V{}; }
 
 template <class V> FASTDL_INLINE V load(const lane_t<V>* p) {  // unaligned
@@ -60,10 +69,8 @@ template <class V> FASTDL_INLINE void store(lane_t<V>* p, V v) { __builtin_memcp
 // First n lanes, 0 < n < lanes<V>; the rest read as zero and are not touched by the store.
 template <class V> FASTDL_INLINE V load_n(const lane_t<V>* p, int64_t n) {
 #if FASTDL_VECTOR_BYTES == 64
-  if constexpr (sizeof(lane_t<V>) == 4)
-    return (V)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
-  else
-    return (V)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p);
+  if constexpr (sizeof(lane_t<V>) == 4) return (V)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+  else return (V)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p);
 #else
   V v{};
   for (int i = 0; i < lanes<V>; ++i)
@@ -73,10 +80,8 @@ template <class V> FASTDL_INLINE V load_n(const lane_t<V>* p, int64_t n) {
 }
 template <class V> FASTDL_INLINE void store_n(lane_t<V>* p, V v, int64_t n) {
 #if FASTDL_VECTOR_BYTES == 64
-  if constexpr (sizeof(lane_t<V>) == 4)
-    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), (__m512)v);
-  else
-    _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), (__m512d)v);
+  if constexpr (sizeof(lane_t<V>) == 4) _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), (__m512)v);
+  else _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), (__m512d)v);
 #else
   for (int i = 0; i < lanes<V>; ++i)
     if (i < n) p[i] = v[i];

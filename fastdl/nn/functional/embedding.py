@@ -9,9 +9,7 @@ __all__ = [
 ]
 
 
-def embedding(
-    input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
-):
+def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
     """The rows of `weight` at the places `input`.
 
     Args:
@@ -46,7 +44,11 @@ def embedding(
         with fastdl.no_grad():
             used = input.reshape(-1)
             ones = fastdl.ones(used.numel(), dtype=y.dtype, device=y.device)
-            uses = fastdl.zeros(weight.shape[0], dtype=y.dtype, device=y.device).index_add(0, used, ones)[input].unsqueeze(-1)
+            uses = (
+                fastdl.zeros(weight.shape[0], dtype=y.dtype, device=y.device)
+                .index_add(0, used, ones)[input]
+                .unsqueeze(-1)
+            )
         y.register_hook(lambda grad: grad / uses)
     return y
 
