@@ -246,15 +246,18 @@ void init_ops(PyObject* m) {
 
   // --- optimizers ---
   def<&ops::optimizer_step>(
-      m, "optimizer_step(rule, params, grads, states, cells, lr: number, options=(), weight_decay=0.0, decoupled=False, "
-         "maximize=False)");
+      m,
+      "optimizer_step(rule, params, grads, states, cells, lr: number, options=(), weight_decay=0.0, decoupled=False, "
+      "maximize=False)");
   def<&ops::clip_grad_norm_>(m, "clip_grad_norm_(grads, max_norm, norm_type=2.0, error_if_nonfinite=False)");
 
   // --- convolution ---
   def<lower<&ops::conv1d>>(m, "conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
   def<lower<&ops::conv2d>>(m, "conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
-  def<lower<&ops::conv_transpose1d>>(m, "conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
-  def<lower<&ops::conv_transpose2d>>(m, "conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
+  def<lower<&ops::conv_transpose1d>>(
+      m, "conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
+  def<lower<&ops::conv_transpose2d>>(
+      m, "conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
 
   // --- softmax, normalization ---
   both<widen<&ops::softmax>>(m, "softmax(input, dim)");

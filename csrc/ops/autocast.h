@@ -45,8 +45,7 @@ struct Widest {
   static DType target(const Tensor&, DType widest) { return widest; }
 };
 
-template <class T>
-void find_widest(DType&, const T&) {}
+template <class T> void find_widest(DType&, const T&) {}
 inline void find_widest(DType& widest, const Tensor& t) { widest = widest_dtype(widest, t); }
 inline void find_widest(DType& widest, const std::optional<Tensor>& t) {
   if (t) widest = widest_dtype(widest, *t);
@@ -55,29 +54,21 @@ inline void find_widest(DType& widest, const TensorList& list) {
   for (const Tensor& t : list) widest = widest_dtype(widest, t);
 }
 
-template <class Policy, class T>
-const T& argument(const T& value, DType) {
-  return value;
-}
-template <class Policy>
-Tensor argument(const Tensor& t, DType widest) {
+template <class Policy, class T> const T& argument(const T& value, DType) { return value; }
+template <class Policy> Tensor argument(const Tensor& t, DType widest) {
   return eligible(t) ? cast(t, Policy::target(t, widest)) : t;
 }
-template <class Policy>
-std::optional<Tensor> argument(const std::optional<Tensor>& t, DType widest) {
+template <class Policy> std::optional<Tensor> argument(const std::optional<Tensor>& t, DType widest) {
   return t ? std::optional<Tensor>(argument<Policy>(*t, widest)) : t;
 }
-template <class Policy>
-TensorList argument(const TensorList& list, DType widest) {
+template <class Policy> TensorList argument(const TensorList& list, DType widest) {
   TensorList out;
   for (const Tensor& t : list) out.push_back(argument<Policy>(t, widest));
   return out;
 }
 
-template <class Policy, auto Op>
-struct Wrapped;
-template <class Policy, class R, class... A, R (*Op)(A...)>
-struct Wrapped<Policy, Op> {
+template <class Policy, auto Op> struct Wrapped;
+template <class Policy, class R, class... A, R (*Op)(A...)> struct Wrapped<Policy, Op> {
   static R call(A... args) {
     if (FASTDL_LIKELY(!active())) return Op(args...);
     DType widest = DType::b8;  // none yet
@@ -90,11 +81,8 @@ struct Wrapped<Policy, Op> {
 
 namespace fastdl {
 
-template <auto Op>
-inline constexpr auto lower = &autocast::Wrapped<autocast::Lower, Op>::call;
-template <auto Op>
-inline constexpr auto widen = &autocast::Wrapped<autocast::Widen, Op>::call;
-template <auto Op>
-inline constexpr auto widest = &autocast::Wrapped<autocast::Widest, Op>::call;
+template <auto Op> inline constexpr auto lower = &autocast::Wrapped<autocast::Lower, Op>::call;
+template <auto Op> inline constexpr auto widen = &autocast::Wrapped<autocast::Widen, Op>::call;
+template <auto Op> inline constexpr auto widest = &autocast::Wrapped<autocast::Widest, Op>::call;
 
 }  // namespace fastdl

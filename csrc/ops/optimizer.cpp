@@ -102,11 +102,10 @@ void check_like_params(const std::string& name, const TensorList& list, const Te
   for (size_t i = 0; i < list.size(); ++i) {
     if (!list[i].defined()) continue;
     if (list[i].shape() != params[i].shape())
-      throw ShapeError(str("optimizer_step: ", name, "[", i, "] has shape ", list[i].shape(), ", its parameter ",
-                           params[i].shape()));
+      throw ShapeError(
+          str("optimizer_step: ", name, "[", i, "] has shape ", list[i].shape(), ", its parameter ", params[i].shape()));
     if (list[i].dtype() != params[i].dtype())
-      throw DTypeError(
-          str("optimizer_step: ", name, "[", i, "] is ", list[i].dtype(), ", its parameter ", params[i].dtype()));
+      throw DTypeError(str("optimizer_step: ", name, "[", i, "] is ", list[i].dtype(), ", its parameter ", params[i].dtype()));
   }
 }
 
@@ -137,10 +136,8 @@ void optimizer_step(const std::string& rule, const TensorList& params, const Ten
   const Device device = params[0].device();
   OptimizerStepArgs args{};
   args.rule = info.rule;
-  if (lr.dtype() == DType::f32 && lr.device() == device)
-    args.lr_cell = lr.data<float>();
-  else
-    args.lr = item(lr);
+  if (lr.dtype() == DType::f32 && lr.device() == device) args.lr_cell = lr.data<float>();
+  else args.lr = item(lr);
   for (size_t i = 0; i < options.size(); ++i) args.options[i] = options[i];
   args.weight_decay = weight_decay;
   args.decoupled = decoupled;

@@ -46,11 +46,9 @@ template <class V, class F> FASTDL_INLINE void for_each_vector(int64_t begin, in
 
 #include "kernels/optimizer_rules.h"
 
-template <OptimizerRule R>
-struct RuleSize;
+template <OptimizerRule R> struct RuleSize;
 #define FASTDL_OPTIMIZER_RULE(name, number, cells, options) \
-  template <>                                               \
-  struct RuleSize<OptimizerRule::name> {                    \
+  template <> struct RuleSize<OptimizerRule::name> {        \
     static constexpr int states = number;                   \
   };
 #include "kernels/optimizer_rules.def"
@@ -84,16 +82,14 @@ void step_part(const OptimizerStepArgs& a, const ParameterSlot& slot, int64_t be
   });
 }
 
-template <OptimizerRule R>
-void step_all(const OptimizerStepArgs& args) {
+template <OptimizerRule R> void step_all(const OptimizerStepArgs& args) {
   for (int64_t i = 0; i < args.count; ++i) prepare_slot<R>(args, args.slots[i]);
   visit_floating(args.dtype, [&](auto type) {
     using T = decltype(type);
     constexpr int64_t kBytes = (3 + 2 * RuleSize<R>::states) * sizeof(T);
     parallel_for(total_elements(args.slots, args.count), grain_for(kBytes), [&](int64_t from, int64_t to) {
-      for_each_part(args.slots, args.count, from, to, [&](const ParameterSlot& slot, int64_t begin, int64_t end) {
-        step_part<T, R>(args, slot, begin, end);
-      });
+      for_each_part(args.slots, args.count, from, to,
+                    [&](const ParameterSlot& slot, int64_t begin, int64_t end) { step_part<T, R>(args, slot, begin, end); });
     });
   });
 }
@@ -134,8 +130,7 @@ template <class T> double norm_part(NormKind kind, const T* x, int64_t begin, in
 void optimizer_step(const Context&, const OptimizerStepArgs& args) {
   switch (args.rule) {
 #define FASTDL_OPTIMIZER_RULE(name, states, cells, options) \
-  case OptimizerRule::name:                                 \
-    return step_all<OptimizerRule::name>(args);
+  case OptimizerRule::name: return step_all<OptimizerRule::name>(args);
 #include "kernels/optimizer_rules.def"
 #undef FASTDL_OPTIMIZER_RULE
   }
