@@ -27,6 +27,9 @@ class GradMode {  // scope
   bool before_;
 };
 
+// Nodes made so far have numbers up to this one.
+uint64_t last_sequence_number();
+
 class Node;
 
 // --- saved tensors ---

@@ -145,6 +145,7 @@ Tensor number_from_numpy_scalar(PyObject* o) {
     PyBuffer_Release(&b);
     return {};
   }
+  const PauseRecording constant;
   Tensor value = make_empty({}, dtype);
   std::memcpy(value.data(), b.buf, static_cast<size_t>(b.itemsize));
   PyBuffer_Release(&b);
@@ -196,6 +197,7 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
     return !dtype || *dtype == t.dtype() ? ops::clone(t) : ops::to_dtype(t, *dtype);
   }
   if (!is_sequence(data) && PyObject_CheckBuffer(data) && !PyBytes_Check(data)) {
+    const PauseRecording constant;
     Tensor t;
     try {
       t = tensor_from_buffer(data);
@@ -214,6 +216,7 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
   if (shape.numel() > 0) collect(data, shape, 0, values);
   DType found = values.list.empty() ? default_dtype() : Scalar::Kind::boolean == values.widest ? DType::b8
                 : values.widest == Scalar::integer ? DType::i64 : default_dtype();
+  const PauseRecording constant;
   // Numbers are laid down as doubles or int64 and converted by the copy kernel.
   const bool integers = values.widest != Scalar::floating;
   Tensor wide = make_empty(shape, integers ? DType::i64 : DType::f64);
@@ -225,6 +228,7 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
 }
 
 PyObject* tensor_to_list(const Tensor& t) {
+  check_host_read("tolist");
   GradMode no_grad(false);
   const Tensor plain = is_half(t.dtype()) ? ops::to_dtype(t, DType::f32) : t;
   return list_of(plain, plain.data<char>(), 0);
@@ -233,6 +237,7 @@ PyObject* tensor_to_list(const Tensor& t) {
 int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   PyObject* r = guarded([&]() -> PyObject* {
     const Tensor& t = unwrap(self);
+    check_host_read("numpy");
     if (!t.device().is_cpu()) throw DeviceError("numpy: copy the tensor to the CPU first");
     if (!(flags & PyBUF_STRIDES) && !t.is_contiguous())
       throw ValueError(str("numpy: a strided tensor of shape ", t.shape(), " needs a consumer that takes strides"));
@@ -282,7 +287,10 @@ void init_interop(PyObject* module) {
                            device.is_none() ? Device{} : device_from(device.ptr()));
     return py::reinterpret_steal<py::object>(wrap(t));
   });
-  m.def("from_buffer", [](py::object array) { return py::reinterpret_steal<py::object>(wrap(tensor_from_buffer(array.ptr()))); });
+  m.def("from_buffer", [](py::object array) {
+    const PauseRecording constant;
+    return py::reinterpret_steal<py::object>(wrap(tensor_from_buffer(array.ptr())));
+  });
   m.def("to_list", [](py::object t) {
     if (!is_tensor(t.ptr())) throw ArgError("tolist: expected a tensor");
     return py::reinterpret_steal<py::object>(tensor_to_list(unwrap(t.ptr())));

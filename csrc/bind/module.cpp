@@ -3,6 +3,7 @@
 
 #include "autograd/accumulate.h"
 #include "bind/autograd.h"
+#include "bind/capture.h"
 #include "bind/convert.h"
 #include "bind/errors.h"
 #include "bind/interop.h"
@@ -95,6 +96,7 @@ PYBIND11_MODULE(_C, m) {
   bind::init_types(m.ptr());
   bind::init_interop(m.ptr());
   bind::init_autograd(m.ptr());
+  bind::init_capture(m.ptr());
   init_runtime(m);
   try {
     bind::init_ops(m.ptr());

@@ -26,6 +26,22 @@ struct Scalar {
   DType dtype() const;  // bool, int64, or the default floating-point type
 };
 
+// An option of an op that may be another number at each call of a captured step: a plan reads it again before each run.
+class Number {
+ public:
+  struct Source : RefCounted {
+    virtual double read() = 0;
+  };
+  Number(double value = 0) : value_(value) {}
+  explicit Number(Ref<Source> source) : value_(source->read()), source_(std::move(source)) {}
+  double now() const { return source_ ? source_->read() : value_; }
+  operator double() const { return value_; }  // as it was at the call
+
+ private:
+  double value_;
+  Ref<Source> source_;
+};
+
 DType default_dtype();
 void set_default_dtype(DType t);
 
@@ -267,13 +283,15 @@ Tensor tril(const Tensor& t, int64_t diagonal);
 Tensor triu(const Tensor& t, int64_t diagonal);
 
 // --- optimizer.cpp: in place, not recorded ---
-void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
-              double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first);
+void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, const Number& lr,
+              const Number& momentum, const Number& dampening, const Number& weight_decay, bool nesterov, bool maximize,
+              bool first);
 // exp_avgs and exp_avg_sqs: Adam's running means of the gradient and of its square. steps: float32, one element a
 // parameter, counted up here. A parameter whose gradient is undefined is left alone, here and in sgd_step.
 void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
-               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, double lr, double beta1,
-               double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad, bool maximize);
+               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, const Number& lr,
+               const Number& beta1, const Number& beta2, const Number& eps, const Number& weight_decay, bool decoupled,
+               bool amsgrad, bool maximize);
 // Scales all gradients so that their norm, as one vector, is at most max_norm; returns the norm they had (0-d).
 Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_type, bool error_if_nonfinite);
 // --- conv.cpp ---

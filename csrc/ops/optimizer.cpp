@@ -8,27 +8,11 @@
 namespace fastdl::ops {
 namespace {
 
-// Memory without gaps or overlaps, in any order of the dimensions.
-bool is_dense(const Tensor& t) {
-  if (t.is_contiguous()) return true;
-  int64_t covered = 1;  // by the dimensions found so far, from the innermost outwards
-  bool found[kMaxDims] = {};
-  for (int n = 0; n < t.ndim(); ++n) {
-    int next = -1;
-    for (int d = 0; d < t.ndim() && next < 0; ++d)
-      if (!found[d] && (t.shape()[d] == 1 || t.strides()[d] == covered)) next = d;
-    if (next < 0) return false;
-    found[next] = true;
-    covered *= t.shape()[next];
-  }
-  return true;
-}
-
 // The tensors that go with one parameter must be walked in one order. Where layouts differ, or have gaps, contiguous
 // copies stand in, and what the step writes is copied back at the end.
 class SameOrder {
  public:
-  explicit SameOrder(const Tensor& param) : param_(param), direct_(is_dense(param)) {}
+  explicit SameOrder(const Tensor& param) : param_(param), direct_(param.is_dense()) {}
   void* written(const Tensor& t) {
     if (matches(t)) return t.data();
     const Tensor copy = dense_copy(t);
@@ -89,7 +73,8 @@ void check_step(const char* op, const TensorList& params, const TensorList& grad
     if (!s.list->empty()) check(s.name, *s.list);
 }
 
-// Runs run(dtype, step, slots) once for each dtype and step count among the parameters that have a gradient.
+// Runs run(dtype, first, slots) once for each dtype and step count among the parameters that have a gradient; `first` is
+// the number of the group's first parameter.
 template <class Run>
 void for_each_group(const TensorList& params, const TensorList& grads, const std::vector<StateList>& states,
                     const std::vector<double>& steps, const Run& run) {
@@ -112,7 +97,7 @@ void for_each_group(const TensorList& params, const TensorList& grads, const std
       slots.push_back(slot);
       offset += slot.numel;
     }
-    run(params[first].dtype(), step_of(first), slots);
+    run(params[first].dtype(), first, slots);
     for (SameOrder& order : orders) order.copy_back();
   }
   for (size_t i = 0; i < params.size(); ++i) {
@@ -125,49 +110,55 @@ void for_each_group(const TensorList& params, const TensorList& grads, const std
 
 // Counts the step of each parameter that has a gradient.
 std::vector<double> count_steps(const char* op, const TensorList& steps, const TensorList& grads) {
-  std::vector<double> counted;
   for (const Tensor& t : steps)
     if (!t.defined() || t.dtype() != DType::f32 || t.numel() != 1)
       throw ValueError(str(op, ": steps must be float32 tensors of one element"));
-  for (size_t i = 0; i < steps.size(); ++i) {
-    if (grads[i].defined()) {
-      *steps[i].data<float>() += 1;
-      changed(steps[i]);
+  TensorList counting;
+  for (size_t i = 0; i < steps.size(); ++i)
+    if (grads[i].defined()) counting.push_back(steps[i]);
+  host_writes(counting);
+  on_host("count steps", [counting] {
+    for (const Tensor& t : counting) {
+      *t.data<float>() += 1;
+      changed(t);
     }
-    counted.push_back(*steps[i].data<float>());
-  }
+  });
+  std::vector<double> counted;
+  for (const Tensor& t : steps) counted.push_back(*t.data<float>());
   return counted;
 }
 
 }  // namespace
 
-void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
-              double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first) {
+void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, const Number& lr,
+              const Number& momentum, const Number& dampening, const Number& weight_decay, bool nesterov, bool maximize,
+              bool first) {
   const std::vector<StateList> states = {{"momentum_buffers", &momentum_buffers}};
   check_step("sgd_step", params, grads, states);
   if (momentum != 0 && momentum_buffers.size() != params.size())
     throw ValueError(
-        str("sgd_step: momentum ", momentum, " needs a momentum buffer for each of ", params.size(), " params"));
-  for_each_group(params, grads, states, {}, [&](DType dtype, double, const std::vector<ParameterSlot>& slots) {
+        str("sgd_step: momentum ", momentum.now(), " needs a momentum buffer for each of ", params.size(), " params"));
+  for_each_group(params, grads, states, {}, [&](DType dtype, size_t, const std::vector<ParameterSlot>& slots) {
     SgdStepArgs args{};
     args.slots = slots.data();
     args.count = static_cast<int64_t>(slots.size());
     args.dtype = dtype;
-    args.lr = lr;
-    args.momentum = momentum;
-    args.dampening = dampening;
-    args.weight_decay = weight_decay;
     args.nesterov = nesterov;
     args.maximize = maximize;
     args.first = first;
-    launch(&KernelTable::sgd_step, params[0].device(), args);
+    launch(&KernelTable::sgd_step, params[0].device(), args, [=](SgdStepArgs& a) {
+      a.lr = lr.now();
+      a.momentum = momentum.now();
+      a.dampening = dampening.now();
+      a.weight_decay = weight_decay.now();
+    });
   });
 }
 
 void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
-               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, double lr,
-               double beta1, double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad,
-               bool maximize) {
+               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, const Number& lr,
+               const Number& beta1, const Number& beta2, const Number& eps, const Number& weight_decay, bool decoupled,
+               bool amsgrad, bool maximize) {
   const std::vector<StateList> states = {
       {"exp_avgs", &exp_avgs}, {"exp_avg_sqs", &exp_avg_sqs}, {"max_exp_avg_sqs", &max_exp_avg_sqs}};
   check_step("adam_step", params, grads, states);
@@ -180,22 +171,24 @@ void adam_step(const TensorList& params, const TensorList& grads, const TensorLi
     throw ValueError(str("adam_step: ", steps.size(), " steps for ", params.size(), " params"));
   const std::vector<double> counted = count_steps("adam_step", steps, grads);
   for_each_group(params, grads, states, counted,
-                 [&](DType dtype, double step, const std::vector<ParameterSlot>& slots) {
+                 [&](DType dtype, size_t first, const std::vector<ParameterSlot>& slots) {
                    AdamStepArgs args{};
                    args.slots = slots.data();
                    args.count = static_cast<int64_t>(slots.size());
                    args.dtype = dtype;
-                   args.lr = lr;
-                   args.beta1 = beta1;
-                   args.beta2 = beta2;
-                   args.eps = eps;
-                   args.weight_decay = weight_decay;
-                   args.correction1 = 1 - std::pow(beta1, step);
-                   args.correction2 = 1 - std::pow(beta2, step);
                    args.decoupled = decoupled;
                    args.amsgrad = amsgrad;
                    args.maximize = maximize;
-                   launch(&KernelTable::adam_step, params[0].device(), args);
+                   launch(&KernelTable::adam_step, params[0].device(), args, [=, step = steps[first]](AdamStepArgs& a) {
+                     const double t = *step.data<float>();
+                     a.lr = lr.now();
+                     a.beta1 = beta1.now();
+                     a.beta2 = beta2.now();
+                     a.eps = eps.now();
+                     a.weight_decay = weight_decay.now();
+                     a.correction1 = 1 - std::pow(a.beta1, t);
+                     a.correction2 = 1 - std::pow(a.beta2, t);
+                   });
                  });
 }
 
@@ -212,7 +205,7 @@ void for_each_grad_dtype(const TensorList& grads, bool written, const F& f) {
     for (const Tensor& g : grads) {
       if (g.dtype() != dtype || g.numel() == 0) continue;
       Tensor dense = g;
-      if (!is_dense(g)) copies.emplace_back(g, dense = contiguous(g));
+      if (!g.is_dense()) copies.emplace_back(g, dense = contiguous(g));
       slots.push_back({dense.data(), g.numel(), offset});
       offset += g.numel();
     }
@@ -223,22 +216,24 @@ void for_each_grad_dtype(const TensorList& grads, bool written, const F& f) {
   }
 }
 
-double total_norm(const TensorList& grads, NormKind kind) {
+// The norm of what grad_norm left in the parts.
+double norm_of(NormKind kind, const TensorList& parts) {
   double total = 0;
-  const auto combine = [&](double x) {
-    if (kind != NormKind::max_abs)
-      total += x;
-    else if (x > total || x != x)
-      total = x;
-  };
-  for_each_grad_dtype(grads, false, [&](DType dtype, const std::vector<GradientSlot>& slots, int64_t elements) {
-    std::vector<double> partial(static_cast<size_t>((elements + kNormChunk - 1) / kNormChunk));
-    launch(&KernelTable::grad_norm, grads[0].device(),
-           GradNormArgs{slots.data(), static_cast<int64_t>(slots.size()), dtype, kind, partial.data()});
-    for (const double x : partial) combine(x);
-  });
+  for (const Tensor& part : parts) {
+    for (int64_t i = 0; i < part.numel(); ++i) {
+      const double x = part.data<double>()[i];
+      if (kind != NormKind::max_abs)
+        total += x;
+      else if (x > total || x != x)
+        total = x;
+    }
+  }
   return kind == NormKind::sum_squares ? std::sqrt(total) : total;
 }
+
+struct Clipping {
+  double norm = 0, factor = 1;
+};
 
 }  // namespace
 
@@ -254,18 +249,35 @@ Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_typ
     dtype = promote(dtype, g.dtype());
   }
   const NormKind kind = norm_type == 1 ? NormKind::sum_abs : norm_type == 2 ? NormKind::sum_squares : NormKind::max_abs;
-  const double norm = total_norm(grads, kind);
-  if (error_if_nonfinite && !std::isfinite(norm))
-    throw ValueError(str("clip_grad_norm_: the norm of ", grads.size(), " gradients is ", norm));
-  const double factor = max_norm / (norm + 1e-6);
-  if (!(factor >= 1)) {  // also when it is NaN, which must show in the gradients
+  const Device device = grads.empty() ? Device{} : grads[0].device();
+  TensorList parts;
+  for_each_grad_dtype(grads, false, [&](DType type, const std::vector<GradientSlot>& slots, int64_t elements) {
+    const Tensor& part = parts.emplace_back(make_empty({(elements + kNormChunk - 1) / kNormChunk}, DType::f64, device));
+    launch(&KernelTable::grad_norm, device,
+           GradNormArgs{slots.data(), static_cast<int64_t>(slots.size()), type, kind, part.data<double>()});
+  });
+  Clipping local;
+  Clipping* found = host_cell(local);
+  on_host("total norm", [found, parts, kind, max_norm, error_if_nonfinite, count = grads.size()] {
+    found->norm = norm_of(kind, parts);
+    found->factor = max_norm / (found->norm + 1e-6);
+    if (error_if_nonfinite && !std::isfinite(found->norm))
+      throw ValueError(str("clip_grad_norm_: the norm of ", count, " gradients is ", found->norm));
+  });
+  const auto clips = [found] { return !(found->factor >= 1); };  // also when it is NaN, which must show in the gradients
+  if (clips() || recording()) {
     for_each_grad_dtype(grads, true, [&](DType type, const std::vector<GradientSlot>& slots, int64_t) {
-      launch(&KernelTable::scale_grads, grads[0].device(),
-             ScaleGradsArgs{slots.data(), static_cast<int64_t>(slots.size()), type, factor});
+      launch(&KernelTable::scale_grads, device, ScaleGradsArgs{slots.data(), static_cast<int64_t>(slots.size()), type, 1},
+             [=](ScaleGradsArgs& a) {
+               a.factor = found->factor;
+               return clips();
+             });
     });
     for (const Tensor& g : grads) changed(g);
   }
-  return full({}, norm, dtype);
+  const Tensor norm = make_empty({}, dtype, device);
+  launch(&KernelTable::fill, device, FillArgs{norm.view(), DType::f64, 0, 0}, [found](FillArgs& a) { a.floating = found->norm; });
+  return norm;
 }
 
 }  // namespace fastdl::ops

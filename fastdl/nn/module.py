@@ -4,6 +4,7 @@ from collections import namedtuple
 from types import MappingProxyType
 
 import fastdl
+from fastdl import captured
 from fastdl.autograd import no_grad
 from fastdl.nn.hooks import CallHooks, RemovableHandle, StateHooks, add_hook
 from fastdl.nn.parameter import Buffer, Parameter
@@ -63,6 +64,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
 
     def __call__(self, *args, **kwargs):
+        if captured.recordings and (recording := captured.current()):
+            recording.use_module(self)
         try:
             if self._call_hooks is None:
                 return self.forward(*args, **kwargs)
@@ -93,6 +96,7 @@ class Module:
             raise KeyError(f"attribute {name!r} already exists")
 
     def _enter(self, registry, name, value, note=None):
+        self._changes(name)
         for other in ("_parameter_names", "_buffer_names", "_module_names"):
             if self.__dict__[other] is not registry:
                 self.__dict__[other].pop(name, None)
@@ -155,6 +159,11 @@ class Module:
             self._enter(self._registry("_buffer_names"), name, value, value.persistent)
         else:
             attributes = self.__dict__
+            if name == "training":
+                if attributes.get(name) is not value:
+                    captured.structure_changed()
+            elif isinstance(value, Tensor) or name in attributes.get("_buffer_names", ()):
+                self._changes(name)
             if value is not None:
                 for registry, kind in (("_parameter_names", "Parameter"), ("_module_names", "Module")):
                     if name in attributes.get(registry, ()):
@@ -167,7 +176,17 @@ class Module:
                     )
             object.__setattr__(self, name, value)
 
+    def _changes(self, name):
+        """Of a parameter, buffer, submodule or tensor that is another object from now on."""
+        if captured.current():
+            raise captured.CaptureError(
+                f"{type(self).__name__}.{name}: a captured step cannot give a module new parameters, buffers or tensors, "
+                f"which its replays would not see; write into the old one with copy_()"
+            )
+        captured.structure_changed()
+
     def __delattr__(self, name):
+        self._changes(name)
         for registry in ("_parameter_names", "_buffer_names", "_module_names"):
             self.__dict__.get(registry, {}).pop(name, None)
         object.__delattr__(self, name)
@@ -405,7 +424,7 @@ class Module:
                 if set_to_none:
                     parameter.grad = None
                 else:
-                    parameter.grad = fastdl.zeros_like(parameter.grad)
+                    parameter.grad.zero_()
 
     # --- hooks ---
 

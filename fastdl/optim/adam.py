@@ -55,6 +55,8 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
+    _captures = True
+
     def _state_keys(self, group):
         keys = ("step", "exp_avg", "exp_avg_sq")
         return (*keys, "max_exp_avg_sq") if group["amsgrad"] else keys
@@ -65,7 +67,6 @@ class Adam(Optimizer):
 
     def _update(self, group, lists):
         entries = lists.entries
-        beta1, beta2 = group["betas"]
         _C.adam_step(
             lists.params,
             [p.grad for p in lists.params],
@@ -73,11 +74,11 @@ class Adam(Optimizer):
             entries["exp_avg_sq"],
             entries.get("max_exp_avg_sq", []),
             entries["step"],
-            float(group["lr"]),
-            beta1,
-            beta2,
-            group["eps"],
-            group["weight_decay"],
+            (group, "lr"),
+            (group, "betas", 0),
+            (group, "betas", 1),
+            (group, "eps"),
+            (group, "weight_decay"),
             group["decoupled_weight_decay"],
             group["amsgrad"],
             group["maximize"],

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-import fastdl
+from fastdl import captured
 from fastdl.autograd import enable_grad
 from fastdl.tensor import Tensor
 
@@ -41,11 +41,27 @@ class _Lists:
         )
 
 
+class _Use:
+    """What a captured step depends on: the optimizer's groups and state as they were recorded."""
+
+    def __init__(self, optimizer):
+        self.optimizer, self.groups, self.state = optimizer, list(optimizer.param_groups), optimizer.state
+
+    def holds(self):
+        now = self.optimizer.param_groups
+        return (
+            self.optimizer.state is self.state
+            and len(now) == len(self.groups)
+            and all(a is b for a, b in zip(now, self.groups))
+        )
+
+
 class Optimizer:
     """The base class of optimizers.
 
     A subclass defines ``_state_keys(group)``, the names of the tensors that it keeps for each parameter,
-    ``_new_state(parameter, group)``, which makes them, and ``_update(group, lists)``, which runs the kernel.
+    ``_new_state(parameter, group)``, which makes them, and ``_update(group, lists)``, which runs the kernel. One that
+    hands the kernel its numbers as places, ``(group, "lr")``, sets ``_captures``: captured steps then read them anew.
 
     Args:
         params: parameters, (name, parameter) pairs, or dicts of a group: ``{"params": ..., "lr": ...}``.
@@ -54,6 +70,8 @@ class Optimizer:
     Raises:
         TypeError: no tensors. ValueError: an empty list, a parameter twice, a tensor with history.
     """
+
+    _captures = False
 
     def __init__(self, params, defaults):
         if isinstance(params, Tensor):
@@ -111,6 +129,7 @@ class Optimizer:
         if self.param_groups and ("param_names" in group) != ("param_names" in self.param_groups[0]):
             raise ValueError("all optimizer param groups should be with/without names")
         self.param_groups.append(group)
+        captured.structure_changed()
 
     def zero_grad(self, set_to_none=True):
         """Clears the gradients of all parameters: removes them, or with ``set_to_none=False`` fills them with zeros."""
@@ -119,7 +138,7 @@ class Optimizer:
                 if set_to_none:
                     p.grad = None
                 elif p.grad is not None:
-                    p.grad = fastdl.zeros_like(p.grad)
+                    p.grad.zero_()
 
     def step(self, closure=None):
         """Updates all parameters that have a gradient.
@@ -130,6 +149,8 @@ class Optimizer:
         Returns:
             What the closure returned.
         """
+        if recording := captured.current():
+            self._recorded(recording)
         for hook in list(self._before_step.values()):
             hook(self, (closure,), {})
         loss = None
@@ -143,14 +164,33 @@ class Optimizer:
                 lists = self._lists[i] = _Lists(group, self.state, keys)
             if lists.waiting:
                 new = [p for p in lists.waiting if p.grad is not None]
-                for p in new:
-                    self.state[p].update(self._new_state(p, group))
+                with captured.paused():  # state outlives the step that is captured
+                    for p in new:
+                        self.state[p].update(self._new_state(p, group))
                 if new:
                     lists = self._lists[i] = _Lists(group, self.state, keys)
             self._update(group, lists)
         for hook in list(self._after_step.values()):
             hook(self, (closure,), {})
         return loss
+
+    def _recorded(self, recording):
+        """A captured step uses this optimizer."""
+        if not self._captures:
+            raise captured.CaptureError(
+                f"{type(self).__name__}.step: cannot be captured, its numbers would stay what they are now"
+            )
+        if not recording.first(self):
+            return
+        state, entries, lists = self.state, {p: dict(s) for p, s in self.state.items()}, dict(self._lists)
+
+        def undo():
+            state.clear()
+            state.update(entries)
+            self.state, self._lists = state, lists
+
+        recording.on_failure(undo)
+        recording.uses.append(_Use(self))
 
     def _state_keys(self, group):
         raise NotImplementedError
@@ -227,6 +267,7 @@ class Optimizer:
             for mine, saved in zip(self.param_groups, groups)
         ]
         self._lists = {}
+        captured.structure_changed()
 
     def __getstate__(self):
         return {**self.__dict__, "_lists": {}}

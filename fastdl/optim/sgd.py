@@ -49,6 +49,8 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
+    _captures = True
+
     def _state_keys(self, group):
         return ("momentum_buffer",) if group["momentum"] else ()
 
@@ -68,10 +70,10 @@ class SGD(Optimizer):
             lists.params,
             [p.grad for p in lists.params],
             lists.entries.get("momentum_buffer", []),
-            float(group["lr"]),
-            group["momentum"],
-            group["dampening"],
-            group["weight_decay"],
+            (group, "lr"),
+            (group, "momentum"),
+            (group, "dampening"),
+            (group, "weight_decay"),
             group["nesterov"],
             group["maximize"],
         )
