@@ -337,7 +337,7 @@ void init_capture(PyObject* module) {
         return out;
       }, "(name, calls in one, floating-point operations, bytes, whether the host runs it) of each call.")
       .def("profile", [](Step& s, int repeats) { return s.plan().profile(repeats); }, py::arg("repeats"),
-           "Mean seconds of each call; what is outside the plan is left as it was.");
+           "Mean seconds of each call; all values stay as they are.");
   py::class_<Pause>(m, "PauseRecording", "What runs within is no part of a captured step.")
       .def(py::init<>())
       .def("__enter__", &Pause::enter)

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "bind/convert.h"
+#include "bind/errors.h"
 
 namespace py = pybind11;
 
@@ -267,6 +268,7 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   });
   if (!r) {
     view->obj = nullptr;
+    if (PyErr_ExceptionMatches(capture_error)) return -1;
     PyObject *type, *value, *trace;  // consumers expect a BufferError
     PyErr_Fetch(&type, &value, &trace);
     PyErr_NormalizeException(&type, &value, &trace);

@@ -76,12 +76,21 @@ void Plan::replay() {
 
 std::vector<double> Plan::profile(int repeats) {
   using Clock = std::chrono::steady_clock;
-  std::vector<std::unique_ptr<char[]>> saved;
+  struct Saved {
+    char* place;
+    size_t bytes;
+    std::unique_ptr<char[]> values;
+  };
+  std::vector<Saved> saved;  // what tensors show: the parameters outside, the gradients and results in the plan
+  const auto save = [&](void* place, size_t bytes) {
+    saved.push_back({static_cast<char*>(place), bytes, std::make_unique<char[]>(bytes)});
+    std::memcpy(saved.back().values.get(), place, bytes);
+  };
+  for (const Ref<Storage>& s : written_) save(s->data(), s->bytes());
+  memory_->for_each_block([&](const char* block, size_t bytes, bool in_use) {
+    if (in_use) save(const_cast<char*>(block), bytes);
+  });
   std::vector<Generator::State> states;
-  for (const Ref<Storage>& s : written_) {
-    saved.emplace_back(new char[s->bytes()]);
-    std::memcpy(saved.back().get(), s->data(), s->bytes());
-  }
   for (const auto& [generator, counters] : generators_) states.push_back(generator->state());
   std::vector<double> seconds(calls_.size());
   for (int r = 0; r < repeats; ++r) {
@@ -93,7 +102,7 @@ std::vector<double> Plan::profile(int repeats) {
       calls_[i].run(Context{info_[i].device.index, nullptr}, calls_[i].block);
       seconds[i] += std::chrono::duration<double>(Clock::now() - start).count() / repeats;
     }
-    for (size_t i = 0; i < written_.size(); ++i) std::memcpy(written_[i]->data(), saved[i].get(), written_[i]->bytes());
+    for (const Saved& s : saved) std::memcpy(s.place, s.values.get(), s.bytes);
   }
   for (size_t g = 0; g < generators_.size(); ++g) generators_[g].first->set_state(states[g]);
   return seconds;

@@ -62,7 +62,7 @@ class Plan final : public RefCounted {
   // --- running ---
   bool fits() const;  // the tensors outside and their gradients are as they were when it was recorded
   void replay();
-  std::vector<double> profile(int repeats);  // seconds of each call; leaves what is outside as it was
+  std::vector<double> profile(int repeats);  // seconds of each call; all values stay as they are
 
   const std::vector<Info>& calls() const { return info_; }
   size_t memory_bytes() const { return memory_->bytes(); }
