@@ -605,11 +605,12 @@ def test_memory_is_used_again_within_a_plan():
     step = fd.capture(chain)
     x = fd.randn(100, 1000)
     assert step(x).item() == chain(x).item()
-    assert step.plans[0].memory < 5 * x.nbytes
+    memory = step.plans[0].memory
+    assert memory < 5 * x.nbytes
     held = fd.memory_stats()["bytes_in_use"]
     del step
     gc.collect()
-    assert fd.memory_stats()["bytes_in_use"] <= held - 4 * x.nbytes
+    assert fd.memory_stats()["bytes_in_use"] <= held - memory
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -31,7 +31,7 @@ BIND_CPU = {"cpu/backend.h"}
 USES_EXTENSION = {
     "tensor.py", "autograd.py", "captured.py", "cuda.py", "random.py", "dtypes.py",
     "functions.py", "elementwise.py", "reductions.py", "products.py", "rearrange.py",  # the functions of the top level
-    "nn/functional/*.py", "optim/*.py", "nn/utils/*.py",
+    "nn/functional/*.py", "nn/module.py", "optim/*.py", "nn/utils/*.py",
 }  # fmt: skip
 
 sources = sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in (".h", ".cpp", ".def", ".cu"))

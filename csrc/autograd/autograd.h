@@ -89,8 +89,8 @@ class Node : public RefCounted {
 
   void number();  // gives it the next sequence number, once its inputs are attached
 
-  std::vector<Edge> edges;
-  std::vector<OutputInfo> outputs;
+  std::vector<Edge, SmallAllocator<Edge>> edges;
+  std::vector<OutputInfo, SmallAllocator<OutputInfo>> outputs;
   struct OutputHook { int64_t id; uint32_t output_nr; GradHook hook; };
   std::vector<OutputHook> hooks;
   uint64_t sequence = 0;  // inputs come before the nodes that use them, so the engine walks it downwards

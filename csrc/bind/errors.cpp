@@ -10,7 +10,7 @@ namespace fastdl::bind {
 
 namespace {
 
-PyObject *base_error, *shape_error, *dtype_error, *device_error, *index_error, *value_error, *memory_error, *version_error;
+PyObject *shape_error, *dtype_error, *device_error, *index_error, *value_error, *memory_error, *version_error;
 
 PyObject* make(PyObject* module, const char* name, PyObject* parent, PyObject* builtin, const char* doc) {
   const std::string full = std::string("fastdl.") + name;
@@ -23,7 +23,7 @@ PyObject* make(PyObject* module, const char* name, PyObject* parent, PyObject* b
 
 }  // namespace
 
-PyObject* capture_error;
+PyObject *base_error, *capture_error;
 
 bool init_errors(PyObject* module) {
   base_error = make(module, "Error", PyExc_RuntimeError, nullptr, "The base of fastdl's exceptions.");

@@ -7,6 +7,7 @@
 #include "bind/convert.h"
 #include "bind/errors.h"
 #include "bind/interop.h"
+#include "bind/module_type.h"
 #include "bind/ops.h"
 #include "bind/types.h"
 #include "core/allocator.h"
@@ -92,7 +93,8 @@ PYBIND11_MODULE(_C, m) {
   set_blocking_hooks({[]() -> void* { return PyEval_SaveThread(); },
                       [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }});
 
-  if (!bind::init_errors(m.ptr()) || !bind::init_tensor_type(m.ptr())) throw py::error_already_set();
+  if (!bind::init_errors(m.ptr()) || !bind::init_tensor_type(m.ptr()) || !bind::init_module_type(m.ptr()))
+    throw py::error_already_set();
   bind::init_types(m.ptr());
   bind::init_interop(m.ptr());
   bind::init_autograd(m.ptr());
