@@ -224,7 +224,7 @@ def test_bernoulli_checks_its_probabilities():
         step(fd.full((4,), 1.5))
 
 
-@pytest.mark.parametrize("argument", [np.ones(3), np.float32(3.0), bytearray(3)])
+@pytest.mark.parametrize("argument", [np.ones(3), np.ones(()), bytearray(3)])
 def test_arrays_are_not_arguments(argument):
     with pytest.raises(TypeError, match="pass it as a tensor"):
         fd.capture(lambda x: x)(argument)
@@ -251,11 +251,9 @@ def test_a_function_that_changes_its_containers():
     def step(batch):
         batch.append(batch[0] * 2)
 
+    captured = fd.capture(lambda: fd.set_grad_enabled(False))
     with pytest.raises(fd.CaptureError, match="changed"):
-        batch = [fd.ones(2)]
-        captured = fd.capture(lambda: None)
-        captured.function = lambda: None
-        fd.capture(lambda b: fd.set_grad_enabled(False))(batch)
+        captured()
     fd.set_grad_enabled(True)
     batch = [fd.ones(2)]
     fd.capture(step)(batch)

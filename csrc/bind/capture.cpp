@@ -74,7 +74,14 @@ template <class F> PyObject* put_together(const Tree& t, const F& tensor) {
   return t.object ? t.object(*out).release().ptr() : out.release().ptr();
 }
 
-bool is_plain(PyObject* o) { return PyLong_Check(o) || PyFloat_Check(o) || PyUnicode_Check(o) || PyBytes_Check(o); }
+bool is_numpy_scalar(PyObject* o) {
+  const char* name = Py_TYPE(o)->tp_name;
+  return std::strncmp(name, "numpy.", 6) == 0 && std::strcmp(name, "numpy.ndarray") != 0;
+}
+// A constant that is compared by its value; others are by their identity.
+bool is_plain(PyObject* o) {
+  return PyLong_Check(o) || PyFloat_Check(o) || PyUnicode_Check(o) || PyBytes_Check(o) || is_numpy_scalar(o);
+}
 
 // Whether a value has this tree's shape; tensors are handed to leaf(index, tensor), which may refuse.
 template <class F> bool matches(const Tree& t, PyObject* o, const F& leaf) {
@@ -106,7 +113,7 @@ template <class F> bool matches(const Tree& t, PyObject* o, const F& leaf) {
 }
 
 void check_constants(const Tree& t) {
-  if (t.kind == Tree::constant && PyObject_CheckBuffer(t.object.ptr()) && !PyBytes_Check(t.object.ptr()))
+  if (t.kind == Tree::constant && PyObject_CheckBuffer(t.object.ptr()) && !is_plain(t.object.ptr()))
     throw ArgError(std::string("capture: an argument of type ") + Py_TYPE(t.object.ptr())->tp_name +
                    " would stay what it is at the first call; pass it as a tensor");
   for (const Tree& child : t.children) check_constants(child);
@@ -165,7 +172,7 @@ class Step {
     outputs_ = take_apart(result.ptr(), [&](PyObject* o) {
       const Tensor& t = reinterpret_cast<PyTensor*>(o)->tensor;
       const bool own = t.storage()->plan() == recorder_->memory().get();
-      results_.push_back({own ? alias(t) : t, own && t.numel() == 1});
+      results_.push_back({own ? alias(t) : t, own});
       return results_.size() - 1;
     });
     for (Input& in : inputs_) in.changed = in.own.version() != in.version;
@@ -196,6 +203,8 @@ class Step {
     if (!match(args, kwargs, given_) || !plan_->fits()) return nullptr;
     for (size_t i = 0; i < inputs_.size(); ++i) copy_in(i, *given_[i]);
     plan_->replay();
+    for (const Result& r : results_)
+      if (r.own) changed(r.tensor);
     copy_out(given_);
     return results();
   }
@@ -213,11 +222,12 @@ class Step {
   };
   struct Result {
     Tensor tensor;
-    bool copied;  // one number: a new tensor at every call
+    bool own;  // in the plan's memory
   };
 
   void copy_in(size_t i, const Tensor& given) { copy(inputs_[i].own, given); }
   static void copy(const Tensor& to, const Tensor& from) {
+    if (to.data() == from.data()) return;
     if (to.device().is_cpu() && to.is_dense() && to.strides() == from.strides() && to.bytes() <= kCopiedBytes) {
       std::memcpy(to.data(), from.data(), static_cast<size_t>(to.bytes()));
       return;
@@ -243,7 +253,7 @@ class Step {
   PyObject* results() const {
     return put_together(outputs_, [&](size_t i) {
       const Result& r = results_[i];
-      if (!r.copied) return wrap(r.tensor);
+      if (!r.own || r.tensor.numel() != 1) return wrap(r.tensor);
       const Tensor out = make_empty(r.tensor.shape(), r.tensor.dtype(), r.tensor.device());
       copy(out, r.tensor);
       return wrap(out);

@@ -146,11 +146,15 @@ Tensor number_from_numpy_scalar(PyObject* o) {
     PyBuffer_Release(&b);
     return {};
   }
-  const PauseRecording constant;
-  Tensor value = make_empty({}, dtype);
-  std::memcpy(value.data(), b.buf, static_cast<size_t>(b.itemsize));
+  Scalar number;
+  {
+    const PauseRecording constant;
+    Tensor value = make_empty({}, dtype);
+    std::memcpy(value.data(), b.buf, static_cast<size_t>(b.itemsize));
+    number = ops::item_scalar(value);
+  }
   PyBuffer_Release(&b);
-  return ops::scalar_tensor(ops::item_scalar(value));
+  return ops::scalar_tensor(number);
 }
 
 Tensor tensor_from_buffer(PyObject* array) {
@@ -209,7 +213,9 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
       py::object copy = as ? np.attr("array")(py::handle(data), py::arg("dtype") = as) : np.attr("array")(py::handle(data));
       t = tensor_from_buffer(copy.ptr());
     }
-    return !dtype || *dtype == t.dtype() ? ops::clone(t) : ops::to_dtype(t, *dtype);
+    const Tensor copy = !dtype || *dtype == t.dtype() ? ops::clone(t) : ops::to_dtype(t, *dtype);
+    constant.hold(copy.storage());
+    return copy;
   }
   const Shape shape = nested_shape(data);
   Values values;
@@ -225,7 +231,9 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
     if (integers) wide.data<int64_t>()[i] = values.list[i].i;
     else wide.data<double>()[i] = values.list[i].kind == Scalar::floating ? values.list[i].d : static_cast<double>(values.list[i].i);
   }
-  return ops::to_dtype(wide, dtype.value_or(found));
+  const Tensor out = ops::to_dtype(wide, dtype.value_or(found));
+  constant.hold(out.storage());
+  return out;
 }
 
 PyObject* tensor_to_list(const Tensor& t) {

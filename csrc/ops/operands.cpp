@@ -123,8 +123,8 @@ void describe(const char*, const GroupNormBackwardArgs& a, Operands& o) {
   o.read(a.mean, a.batch * a.groups, wide(a.dtype));
   o.read(a.rstd, a.batch * a.groups, wide(a.dtype));
   o.write(a.grad_input, n, a.dtype);
-  o.write(a.weight_parts, a.batch * a.channels, wide(a.dtype));
-  o.write(a.bias_parts, a.batch * a.channels, wide(a.dtype));
+  o.update(a.weight_parts, a.batch * a.channels, wide(a.dtype));
+  o.update(a.bias_parts, a.batch * a.channels, wide(a.dtype));
   o.flops = 12.0 * static_cast<double>(n);
 }
 void describe(const char*, const BatchNormArgs& a, Operands& o) {

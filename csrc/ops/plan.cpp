@@ -71,7 +71,10 @@ void Plan::replay() {
   draw();
   for (const Ref<Storage>& s : written_) s->bump_version();
   run_calls();
-  for (const Gradient& g : gradients_) g.leaf->grad = g.after;
+  for (const Gradient& g : gradients_) {
+    g.leaf->grad = g.after;
+    if (g.after) g.after->storage->bump_version();
+  }
 }
 
 std::vector<double> Plan::profile(int repeats) {

@@ -133,7 +133,7 @@ struct Group {
 
 // All operands dense in one order, or one number.
 bool tiles(const Plan::Info& info) {
-  if (!info.run_part) return false;
+  if (!info.run_part || info.operands.list().empty()) return false;
   for (const auto& o : info.operands.list())
     if (!o.view.contiguous() && (o.written || !is_number(o.view))) return false;
   return true;
