@@ -179,7 +179,11 @@ def cases():
         *(of_row(row, bench) for row in ROWS.values() for bench in row.bench),
         optimizer("AdamW", 7),
         optimizer("SGD", 5, momentum=0.9),
-        *(training_step(make, captured) for make in (mlp_small, mlp, convnet, transformer) for captured in (False, True)),
+        *(
+            training_step(make, captured)
+            for make in (mlp_small, mlp, convnet, transformer)
+            for captured in (False, True)
+        ),
         Case("overhead a + b, 8 floats", add_eight),
         Case("overhead a + b, 8 floats, recorded", add_eight_recorded),
         Case("overhead (a + b).sum().backward(), 8 floats", add_eight_backward),

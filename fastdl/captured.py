@@ -203,7 +203,9 @@ os.register_at_fork(after_in_child=_after_fork)
 def _locate(error):
     """Adds the line of the user's code, the innermost outside this package, to the message."""
     package = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not os.path.abspath(f.filename).startswith(package)]
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if not os.path.abspath(f.filename).startswith(package)
+    ]
     if frames:
         error.args = (f"{error} (at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line})",)
 

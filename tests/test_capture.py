@@ -53,7 +53,13 @@ class GPT(nn.Module):
 
 def mlp():
     return nn.Sequential(
-        nn.Linear(4, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 64), nn.BatchNorm1d(64), nn.GELU(), nn.Linear(64, 10)
+        nn.Linear(4, 64),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(64, 64),
+        nn.BatchNorm1d(64),
+        nn.GELU(),
+        nn.Linear(64, 10),
     )
 
 
@@ -387,6 +393,7 @@ def test_arguments_written_in_place():
 
 def test_a_step_without_arguments_or_results():
     total = fd.zeros(2)
+
     def add():
         total.add_(1.0)
 

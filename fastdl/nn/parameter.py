@@ -22,7 +22,9 @@ class Parameter(Tensor):
 
     def __new__(cls, data=None, requires_grad=True):
         if captured.current():
-            raise captured.CaptureError("Parameter: a captured step cannot make parameters; make them before it is called")
+            raise captured.CaptureError(
+                "Parameter: a captured step cannot make parameters; make them before it is called"
+            )
         self = Tensor.__new__(cls, data)
         self.requires_grad = requires_grad
         return self
