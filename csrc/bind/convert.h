@@ -31,6 +31,8 @@ Device device_from(PyObject* o);  // a device or its name
 PyObject* device_object(Device d);
 Generator* generator_from(PyObject* o);
 TensorList tensors_from(PyObject* o);
+std::vector<TensorList> tensor_lists_from(PyObject* o);
+std::vector<Number> numbers_from(PyObject* o);
 
 // Keeps a Python object alive for as long as something of the core refers to it. Made and released under the GIL.
 class PyOwner final : public RefCounted {
@@ -73,6 +75,8 @@ template <> struct Arg<std::string> : ValueArg<std::string, string_from> {};
 template <> struct Arg<DType> : ValueArg<DType, dtype_from> {};
 template <> struct Arg<Device> : ValueArg<Device, device_from> {};
 template <> struct Arg<TensorList> : ValueArg<TensorList, tensors_from> {};
+template <> struct Arg<std::vector<TensorList>> : ValueArg<std::vector<TensorList>, tensor_lists_from> {};
+template <> struct Arg<std::vector<Number>> : ValueArg<std::vector<Number>, numbers_from> {};
 
 template <> struct Arg<Tensor> {
   const Tensor* tensor = nullptr;

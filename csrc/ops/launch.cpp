@@ -7,11 +7,6 @@ static const KernelTable* tables[2] = {};
 const KernelTable& kernel_table(DeviceType device) { return *tables[static_cast<int>(device)]; }
 void set_kernel_table(DeviceType device, const KernelTable* table) { tables[static_cast<int>(device)] = table; }
 
-void host_writes(const TensorList& tensors) {
-  if (!recording()) return;
-  for (const Tensor& t : tensors) recorder()->before_write(t.data());
-}
-
 const char* kernel_name(size_t index) {
   static constexpr const char* names[] = {
 #define FASTDL_KERNEL(name, Args) #name,

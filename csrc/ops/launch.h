@@ -40,9 +40,6 @@ template <class F> void on_host(const char* name, F f) {
   else f();
 }
 
-// Before the host itself writes to tensors.
-void host_writes(const TensorList& tensors);
-
 // Where a kernel leaves a value for the host: a local variable or, in a plan, the plan's own.
 template <class T> T* host_cell(T& local) { return FASTDL_UNLIKELY(recording() != nullptr) ? recorder()->cell<T>() : &local; }
 

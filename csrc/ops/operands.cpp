@@ -314,19 +314,18 @@ void describe(const char*, const TriangleArgs& a, Operands& o) {
 }
 
 // --- optimizers ---
-namespace {
-template <class Args> void describe_step(const Args& a, Operands& o, double flops) {
+void describe(const char*, const OptimizerStepArgs& a, Operands& o) {
+  constexpr double kFlops = 15;  // an element, of Adam; other rules have a few less or more
   for (int64_t i = 0; i < a.count; ++i) {
     const ParameterSlot& s = a.slots[i];
     o.update(s.param, s.numel, a.dtype);
     o.read(s.grad, s.numel, a.dtype);
     for (void* state : s.state) o.update(state, s.numel, a.dtype);
-    o.flops += flops * static_cast<double>(s.numel);
+    for (float* cell : s.cells) o.update(cell, 1, DType::f32);
+    o.flops += kFlops * static_cast<double>(s.numel);
   }
+  o.read(a.lr_cell, 1, DType::f32);
 }
-}  // namespace
-void describe(const char*, const SgdStepArgs& a, Operands& o) { describe_step(a, o, a.momentum != 0 ? 5 : 2); }
-void describe(const char*, const AdamStepArgs& a, Operands& o) { describe_step(a, o, 15); }
 void describe(const char*, const GradNormArgs& a, Operands& o) {
   int64_t n = 0;
   for (int64_t i = 0; i < a.count; ++i) {
