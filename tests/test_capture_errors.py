@@ -18,7 +18,9 @@ class World:
         fd.manual_seed(0)
         self.model = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
         self.optimizer = fd.optim.AdamW(self.model.parameters(), lr=0.1)
-        self.scheduler = fd.optim.lr_scheduler.ExponentialLR(self.optimizer, 0.9)
+        constant = fd.optim.lr_scheduler.ConstantLR(self.optimizer, 0.5, 1)
+        decay = fd.optim.lr_scheduler.ExponentialLR(self.optimizer, 0.9)
+        self.scheduler = fd.optim.lr_scheduler.SequentialLR(self.optimizer, [constant, decay], [1])
         self.x, self.y = fd.randn(6, 3), fd.randint(0, 2, (6,))
         self.outside = (self.model(self.x) * 2).sum()
 

@@ -32,7 +32,10 @@ def _at_each_call(step):
 
 
 def _restoring(scheduler):
-    dicts = [scheduler.__dict__, *scheduler.optimizer.param_groups]
+    schedulers = [scheduler]
+    for s in schedulers:  # grows by those that one combines
+        schedulers += getattr(s, "_schedulers", ())
+    dicts = [*(s.__dict__ for s in schedulers), *scheduler.optimizer.param_groups]
     before = [dict(d) for d in dicts]
 
     def restore():
