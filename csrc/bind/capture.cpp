@@ -7,6 +7,7 @@
 
 #include "bind/convert.h"
 #include "bind/errors.h"
+#include "ops/autocast.h"
 #include "ops/launch.h"
 
 namespace py = pybind11;
@@ -123,6 +124,14 @@ void check_constants(const Tree& t) {
 
 constexpr int64_t kCopiedBytes = 1 << 18;  // more is copied by the kernel, on all threads
 
+// What this thread's ops do besides computing, and in which dtypes.
+struct Modes {
+  bool grad = grad_enabled(), inference = inference_mode();
+  DType dtype = default_dtype();
+  autocast::Settings cpu = autocast::settings(DeviceType::cpu), cuda = autocast::settings(DeviceType::cuda);
+  bool operator==(const Modes&) const = default;
+};
+
 class Step {
  public:
   // Takes the arguments in: their tensors get places in the plan's memory.
@@ -147,9 +156,6 @@ class Step {
     kwargs_ = take_apart(kwargs.ptr(), leaf);
     check_constants(args_);
     check_constants(kwargs_);
-    grad_ = grad_enabled();
-    inference_ = inference_mode();
-    dtype_ = default_dtype();
     for (Input& in : inputs_) in.version = in.own.version();
   }
 
@@ -160,15 +166,16 @@ class Step {
 
   void begin() {
     if (recording()) throw CaptureError("capture: a step is being captured on this thread already");
+    autocast::clear_cache();  // of casts that were made outside
     detail::recording = recorder_.get();
   }
   void abandon() {
-    detail::recording = nullptr;
+    end();
     recorder_->abandon();
   }
   py::object finish(py::object result, py::tuple args, py::dict kwargs) {
     if (recording() != recorder_.get()) throw CaptureError("capture: the process was forked while the step was captured");
-    detail::recording = nullptr;
+    end();
     outputs_ = take_apart(result.ptr(), [&](PyObject* o) {
       const Tensor& t = reinterpret_cast<PyTensor*>(o)->tensor;
       const bool own = t.storage()->plan() == recorder_->memory().get();
@@ -179,7 +186,7 @@ class Step {
     result = py::none();
     std::vector<const Tensor*> given(inputs_.size());
     if (!match(args.ptr(), kwargs.ptr(), given))
-      throw CaptureError("capture: the step changed the containers that it was passed, or a mode (grad, inference, default dtype)");
+      throw CaptureError("capture: the step changed the containers that it was passed, or a mode (grad, inference, default dtype, autocast)");
     plan_ = recorder_->finish();
     recorder_.reset();
     copy_out(given);
@@ -187,7 +194,7 @@ class Step {
   }
 
   bool match(PyObject* args, PyObject* kwargs, std::vector<const Tensor*>& given) const {
-    if (grad_ != grad_enabled() || inference_ != inference_mode() || dtype_ != default_dtype()) return false;
+    if (modes_ != Modes()) return false;
     const auto leaf = [&](size_t i, const Tensor& t) {
       const Input& in = inputs_[i];
       given[i] = &t;
@@ -225,6 +232,10 @@ class Step {
     bool own;  // in the plan's memory
   };
 
+  static void end() {
+    detail::recording = nullptr;
+    autocast::clear_cache();  // of the plan's own
+  }
   void copy_in(size_t i, const Tensor& given) { copy(inputs_[i].own, given); }
   static void copy(const Tensor& to, const Tensor& from) {
     if (to.data() == from.data()) return;
@@ -266,8 +277,7 @@ class Step {
   std::vector<Input> inputs_;
   std::vector<Result> results_;
   std::vector<const Tensor*> given_;
-  bool grad_, inference_;
-  DType dtype_;
+  Modes modes_;
 };
 
 // replay(steps, args, kwargs): the first valid step of the list that fits runs, and moves to the front; its result, or

@@ -71,6 +71,8 @@ class Entry final : public Number::Source {
 }  // namespace
 
 Number number_from(PyObject* o) {
+  if (is_tensor(o) && unwrap(o).numel() != 1)
+    throw ShapeError(str("a number is a tensor of shape ", unwrap(o).shape(), ", expected one element"));
   if (!PyTuple_Check(o)) return double_from(o);
   if (!recording()) return Entry::read(o);
   const PauseRecording as_in_a_replay;

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 
-import fastdl
 from fastdl import captured
 from fastdl.autograd import enable_grad, no_grad
 from fastdl.tensor import Tensor
