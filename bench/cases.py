@@ -80,6 +80,10 @@ def mlp(nn):
     return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10)), (64, 784)
 
 
+def mlp_small(nn):
+    return nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2)), (32, 4)
+
+
 def convnet(nn):
     layers = []
     for c, k in ((3, 32), (32, 64), (64, 128)):
@@ -92,7 +96,9 @@ def transformer(nn):
     return nn.Sequential(nn.TransformerEncoder(layer, 2), nn.Flatten(), nn.Linear(128 * 64, 10)), (16, 64, 128)
 
 
-def training_step(make):
+def training_step(make, captured=False):
+    """With `captured`, fastdl replays the step; the others run it as it is."""
+
     def build(library):
         if library is np:
             return None
@@ -100,16 +106,20 @@ def training_step(make):
         model, shape = make(library.nn)
         fused = {"fused": True} if library.__name__ == "torch" else {}
         optimizer = library.optim.AdamW(model.parameters(), lr=1e-3, **fused)
-        x, y = library.randn(*shape), library.randint(0, 10, shape[:1])
+        x, y = library.randn(*shape), library.randint(0, 2, shape[:1])
 
-        def step():
+        def step(x, y):
             optimizer.zero_grad()
-            library.nn.functional.cross_entropy(model(x), y).backward()
+            loss = library.nn.functional.cross_entropy(model(x), y)
+            loss.backward()
             optimizer.step()
+            return loss
 
-        return step
+        if captured and hasattr(library, "capture"):
+            step = library.capture(step)
+        return lambda: step(x, y)
 
-    return Case(f"train {make.__name__}", build)
+    return Case(f"train {make.__name__}{' captured' if captured else ''}", build)
 
 
 # --- overheads ---
@@ -134,11 +144,33 @@ def add_eight_backward(library):
     return lambda: (a + b).sum().backward()
 
 
+def add_hundred_captured(library):
+    """One addition of 8 floats costs a hundredth of it."""
+    if library is np:
+        return None
+    a, b = library.ones(8), library.ones(8)
+
+    def step():
+        for _ in range(100):
+            a.add_(b)
+
+    if not hasattr(library, "capture"):
+        return step
+    return library.capture(step)
+
+
 def linear_small(library):
     if library is np:
         return None
     x, w, b = library.ones(1, 16), library.ones(16, 16), library.ones(16)
     return lambda: library.nn.functional.linear(x, w, b)
+
+
+def linear_module(library):
+    if library is np:
+        return None
+    x, layer = library.ones(1, 64), library.nn.Linear(64, 64)
+    return lambda: layer(x)
 
 
 def cases():
@@ -147,9 +179,15 @@ def cases():
         *(of_row(row, bench) for row in ROWS.values() for bench in row.bench),
         optimizer("AdamW", 7),
         optimizer("SGD", 5, momentum=0.9),
-        *(training_step(make) for make in (mlp, convnet, transformer)),
+        *(
+            training_step(make, captured)
+            for make in (mlp_small, mlp, convnet, transformer)
+            for captured in (False, True)
+        ),
         Case("overhead a + b, 8 floats", add_eight),
         Case("overhead a + b, 8 floats, recorded", add_eight_recorded),
         Case("overhead (a + b).sum().backward(), 8 floats", add_eight_backward),
+        Case("overhead 100 times a.add_(b), 8 floats, captured", add_hundred_captured),
         Case("overhead linear, 16 to 16", linear_small),
+        Case("overhead nn.Linear(64, 64), one row, recorded", linear_module),
     ]

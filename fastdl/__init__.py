@@ -27,6 +27,7 @@ from .random import *
 from .rearrange import *
 from .reductions import *
 from .tensor import *
+from .captured import *
 from .functions import *  # after .tensor: fastdl.tensor is the function
 from .version import __version__ as __version__
 # isort: on

@@ -325,6 +325,7 @@ for _name in ("empty", "full", "ones", "tensor", "zeros"):
 def __repr__(self):
     import numpy
 
+    _C.check_host_read("print")
     plain = self.detach()
     array = numpy.asarray(plain.float() if self.dtype in (_C.bfloat16, _C.float16) else plain)
     kind = type(self).__name__

@@ -29,9 +29,9 @@ KERNELS_CORE = {"core/dtype.h", "core/macros.h", "core/philox.h", "core/view.h"}
 BIND_CPU = {"cpu/backend.h"}
 # Python modules that reach into the extension; the rest go through them.
 USES_EXTENSION = {
-    "tensor.py", "autograd.py", "cuda.py", "random.py", "dtypes.py",
+    "tensor.py", "autograd.py", "captured.py", "cuda.py", "random.py", "dtypes.py",
     "functions.py", "elementwise.py", "reductions.py", "products.py", "rearrange.py",  # the functions of the top level
-    "nn/functional/*.py", "optim/*.py", "nn/utils/*.py", "amp/autocast_mode.py",
+    "nn/functional/*.py", "nn/module.py", "optim/*.py", "nn/utils/*.py", "amp/autocast_mode.py",
 }  # fmt: skip
 
 sources = sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in (".h", ".cpp", ".def", ".cu"))

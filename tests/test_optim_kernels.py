@@ -168,7 +168,7 @@ def test_bad_arguments():
         _C.optimizer_step("sgd", p, [g[1], *g[1:]], [], [], 0.1)
     with pytest.raises(fd.DTypeError, match="float64"):
         _C.optimizer_step("sgd", p, [g[0].to(fd.float64), *g[1:]], [], [], 0.1)
-    with pytest.raises(fd.ShapeError, match="lr has shape"):
+    with pytest.raises(fd.ShapeError, match="a number is a tensor of shape"):
         _C.optimizer_step("sgd", p, g, [], [], fd.ones(2))
     with pytest.raises(ValueError, match="0 lists of states for the rule 'momentum', expected 1"):
         _C.optimizer_step("momentum", p, g, [], [], 0.1, (0.9, 0.0, False))

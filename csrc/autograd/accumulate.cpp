@@ -54,6 +54,7 @@ Ref<Node> accumulator_of(const Tensor& leaf) {
 }
 
 void add_to_grad(TensorImpl* leaf, Tensor gradient) {
+  if (FASTDL_UNLIKELY(recording() != nullptr)) recording()->use_gradient(leaf);
   if (!leaf->grad) {
     // Nobody else holds this buffer: take it. A view or a shared tensor is copied, so that .grad can be written in place.
     const bool own = gradient.ref()->ref_count() == 1 && gradient.storage()->ref_count() == 1;

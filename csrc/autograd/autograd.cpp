@@ -15,6 +15,7 @@ std::atomic<uint64_t> last_sequence{0};
 int64_t next_hook_id = 0;
 }  // namespace
 
+uint64_t last_sequence_number() { return last_sequence.load(std::memory_order_relaxed); }
 bool grad_enabled() { return tls_grad; }
 void set_grad_enabled(bool on) { tls_grad = on; }
 bool inference_mode() { return tls_inference; }

@@ -27,6 +27,9 @@ class GradMode {  // scope
   bool before_;
 };
 
+// Nodes made so far have numbers up to this one.
+uint64_t last_sequence_number();
+
 class Node;
 
 // --- saved tensors ---
@@ -90,8 +93,8 @@ class Node : public RefCounted {
 
   void number();  // gives it the next sequence number, once its inputs are attached
 
-  std::vector<Edge> edges;
-  std::vector<OutputInfo> outputs;
+  std::vector<Edge, SmallAllocator<Edge>> edges;
+  std::vector<OutputInfo, SmallAllocator<OutputInfo>> outputs;
   struct OutputHook {
     int64_t id;
     uint32_t output_nr;

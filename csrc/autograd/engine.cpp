@@ -50,6 +50,10 @@ class Walk {
   void collect() {
     for (size_t i = 0; i < states_.size(); ++i) {
       const Ref<Node> node = states_[i].node;  // visit() may move the states
+      if (FASTDL_UNLIKELY(recording() != nullptr) && !node->is_accumulator() && node->sequence <= recording()->first_sequence())
+        throw CaptureError(str("backward: reaches ", node->name(),
+                               ", which ran before the captured step; a step can only "
+                               "differentiate what it computed itself"));
       for (const Edge& e : node->edges)
         if (e.node) visit(e.node);
     }

@@ -33,12 +33,50 @@ double double_from(PyObject* o) {
   if (PyLong_Check(o) || is_tensor(o) || PyNumber_Check(o)) {
     const double v = PyFloat_AsDouble(o);
     if (v == -1.0 && PyErr_Occurred()) {
+      if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError();
       PyErr_Clear();
       wrong_type("a number", o);
     }
     return v;
   }
   wrong_type("a number", o);
+}
+
+namespace {
+
+// An entry of a dict, or an element of a sequence in it.
+class Entry final : public Number::Source {
+ public:
+  explicit Entry(PyObject* place) : place_(place) {}
+  double read() override { return read(place_.get()); }
+  static double read(PyObject* place) {
+    const Py_ssize_t n = PyTuple_GET_SIZE(place);
+    PyObject* dict = n == 2 || n == 3 ? PyTuple_GET_ITEM(place, 0) : nullptr;
+    if (!dict || !PyDict_Check(dict)) throw ArgError("must be a number or a place of one: (dict, key) or (dict, key, index)");
+    PyObject* value = PyDict_GetItemWithError(dict, PyTuple_GET_ITEM(place, 1));
+    if (!value) {
+      if (!PyErr_Occurred()) PyErr_SetObject(PyExc_KeyError, PyTuple_GET_ITEM(place, 1));
+      throw PythonError();
+    }
+    if (n == 2) return double_from(value);
+    py::object item = py::reinterpret_steal<py::object>(PyObject_GetItem(value, PyTuple_GET_ITEM(place, 2)));
+    if (!item) throw PythonError();
+    return double_from(item.ptr());
+  }
+
+ private:
+  PyOwner place_;
+};
+
+}  // namespace
+
+Number number_from(PyObject* o) {
+  if (is_tensor(o) && unwrap(o).numel() != 1)
+    throw ShapeError(str("a number is a tensor of shape ", unwrap(o).shape(), ", expected one element"));
+  if (!PyTuple_Check(o)) return double_from(o);
+  if (!recording()) return Entry::read(o);
+  const PauseRecording as_in_a_replay;
+  return Number(Ref<Number::Source>(new Entry(o)));
 }
 
 bool bool_from(PyObject* o) {
@@ -113,7 +151,7 @@ std::vector<TensorList> tensor_lists_from(PyObject* o) {
   return list_from<TensorList>(o, "a sequence of sequences of tensors", tensors_from);
 }
 
-std::vector<double> doubles_from(PyObject* o) { return list_from<double>(o, "a sequence of numbers", double_from); }
+std::vector<Number> numbers_from(PyObject* o) { return list_from<Number>(o, "a sequence of numbers", number_from); }
 
 PyObject* to_python(const Scalar& s) {
   if (s.kind == Scalar::boolean) return PyBool_FromLong(s.i != 0);

@@ -32,10 +32,26 @@ PyObject* device_object(Device d);
 Generator* generator_from(PyObject* o);
 TensorList tensors_from(PyObject* o);
 std::vector<TensorList> tensor_lists_from(PyObject* o);
-std::vector<double> doubles_from(PyObject* o);
+std::vector<Number> numbers_from(PyObject* o);
+
+// Keeps a Python object alive for as long as something of the core refers to it. Made and released under the GIL.
+class PyOwner final : public RefCounted {
+ public:
+  explicit PyOwner(PyObject* o) : object_(Py_NewRef(o)) {}
+  ~PyOwner() override {
+    const PyGILState_STATE gil = PyGILState_Ensure();
+    Py_DECREF(object_);
+    PyGILState_Release(gil);
+  }
+  PyObject* get() const { return object_; }
+
+ private:
+  PyObject* object_;
+};
 
 int64_t int_from(PyObject* o);
 double double_from(PyObject* o);
+Number number_from(PyObject* o);  // a number, or where to find it: (dict, key) or (dict, key, index)
 bool bool_from(PyObject* o);
 Scalar scalar_from(PyObject* o);
 Shape shape_from(PyObject* o);  // an int or a sequence of ints
@@ -51,6 +67,7 @@ template <class T, T (*From)(PyObject*)> struct ValueArg {
 };
 template <> struct Arg<int64_t> : ValueArg<int64_t, int_from> {};
 template <> struct Arg<double> : ValueArg<double, double_from> {};
+template <> struct Arg<Number> : ValueArg<Number, number_from> {};
 template <> struct Arg<bool> : ValueArg<bool, bool_from> {};
 template <> struct Arg<Scalar> : ValueArg<Scalar, scalar_from> {};
 template <> struct Arg<Shape> : ValueArg<Shape, shape_from> {};
@@ -59,7 +76,7 @@ template <> struct Arg<DType> : ValueArg<DType, dtype_from> {};
 template <> struct Arg<Device> : ValueArg<Device, device_from> {};
 template <> struct Arg<TensorList> : ValueArg<TensorList, tensors_from> {};
 template <> struct Arg<std::vector<TensorList>> : ValueArg<std::vector<TensorList>, tensor_lists_from> {};
-template <> struct Arg<std::vector<double>> : ValueArg<std::vector<double>, doubles_from> {};
+template <> struct Arg<std::vector<Number>> : ValueArg<std::vector<Number>, numbers_from> {};
 
 template <> struct Arg<Tensor> {
   const Tensor* tensor = nullptr;

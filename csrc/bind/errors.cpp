@@ -10,7 +10,7 @@ namespace fastdl::bind {
 
 namespace {
 
-PyObject *base_error, *shape_error, *dtype_error, *device_error, *index_error, *value_error, *memory_error, *version_error;
+PyObject *shape_error, *dtype_error, *device_error, *index_error, *value_error, *memory_error, *version_error;
 
 PyObject* make(PyObject* module, const char* name, PyObject* parent, PyObject* builtin, const char* doc) {
   const std::string full = std::string("fastdl.") + name;
@@ -23,6 +23,8 @@ PyObject* make(PyObject* module, const char* name, PyObject* parent, PyObject* b
 
 }  // namespace
 
+PyObject *base_error, *capture_error;
+
 bool init_errors(PyObject* module) {
   base_error = make(module, "Error", PyExc_RuntimeError, nullptr, "The base of fastdl's exceptions.");
   if (!base_error) return false;
@@ -33,7 +35,9 @@ bool init_errors(PyObject* module) {
   value_error = make(module, "ValueError", base_error, PyExc_ValueError, "An argument out of its range.");
   memory_error = make(module, "OutOfMemoryError", base_error, PyExc_MemoryError, "More memory than there is.");
   version_error = make(module, "VersionError", base_error, nullptr, "A tensor that a gradient needs was changed in place.");
-  return shape_error && dtype_error && device_error && index_error && value_error && memory_error && version_error;
+  capture_error = make(module, "CaptureError", base_error, nullptr, "What a captured step cannot hold, or be called with.");
+  return capture_error && shape_error && dtype_error && device_error && index_error && value_error && memory_error &&
+         version_error;
 }
 
 PyObject* set_exception() {
@@ -57,6 +61,8 @@ PyObject* set_exception() {
     PyErr_SetString(memory_error, e.what());
   } catch (const VersionError& e) {
     PyErr_SetString(version_error, e.what());
+  } catch (const CaptureError& e) {
+    PyErr_SetString(capture_error, e.what());
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
   } catch (const std::exception& e) {

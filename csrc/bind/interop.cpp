@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "bind/convert.h"
+#include "bind/errors.h"
 
 namespace py = pybind11;
 
@@ -145,10 +146,15 @@ Tensor number_from_numpy_scalar(PyObject* o) {
     PyBuffer_Release(&b);
     return {};
   }
-  Tensor value = make_empty({}, dtype);
-  std::memcpy(value.data(), b.buf, static_cast<size_t>(b.itemsize));
+  Scalar number;
+  {
+    const PauseRecording constant;
+    Tensor value = make_empty({}, dtype);
+    std::memcpy(value.data(), b.buf, static_cast<size_t>(b.itemsize));
+    number = ops::item_scalar(value);
+  }
   PyBuffer_Release(&b);
-  return ops::scalar_tensor(ops::item_scalar(value));
+  return ops::scalar_tensor(number);
 }
 
 Tensor tensor_from_buffer(PyObject* array) {
@@ -198,6 +204,7 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
     return !dtype || *dtype == t.dtype() ? ops::clone(t) : ops::to_dtype(t, *dtype);
   }
   if (!is_sequence(data) && PyObject_CheckBuffer(data) && !PyBytes_Check(data)) {
+    const PauseRecording constant;
     Tensor t;
     try {
       t = tensor_from_buffer(data);
@@ -208,7 +215,9 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
       py::object copy = as ? np.attr("array")(py::handle(data), py::arg("dtype") = as) : np.attr("array")(py::handle(data));
       t = tensor_from_buffer(copy.ptr());
     }
-    return !dtype || *dtype == t.dtype() ? ops::clone(t) : ops::to_dtype(t, *dtype);
+    const Tensor copy = !dtype || *dtype == t.dtype() ? ops::clone(t) : ops::to_dtype(t, *dtype);
+    constant.hold(copy.storage());
+    return copy;
   }
   const Shape shape = nested_shape(data);
   Values values;
@@ -218,6 +227,7 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
                 : Scalar::Kind::boolean == values.widest ? DType::b8
                 : values.widest == Scalar::integer       ? DType::i64
                                                          : default_dtype();
+  const PauseRecording constant;
   // Numbers are laid down as doubles or int64 and converted by the copy kernel.
   const bool integers = values.widest != Scalar::floating;
   Tensor wide = make_empty(shape, integers ? DType::i64 : DType::f64);
@@ -227,10 +237,13 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
       wide.data<double>()[i] =
           values.list[i].kind == Scalar::floating ? values.list[i].d : static_cast<double>(values.list[i].i);
   }
-  return ops::to_dtype(wide, dtype.value_or(found));
+  const Tensor out = ops::to_dtype(wide, dtype.value_or(found));
+  constant.hold(out.storage());
+  return out;
 }
 
 PyObject* tensor_to_list(const Tensor& t) {
+  check_host_read("tolist");
   GradMode no_grad(false);
   const Tensor plain = is_half(t.dtype()) ? ops::to_dtype(t, DType::f32) : t;
   return list_of(plain, plain.data<char>(), 0);
@@ -239,6 +252,7 @@ PyObject* tensor_to_list(const Tensor& t) {
 int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   PyObject* r = guarded([&]() -> PyObject* {
     const Tensor& t = unwrap(self);
+    check_host_read("numpy");
     if (!t.device().is_cpu()) throw DeviceError("numpy: copy the tensor to the CPU first");
     if (!(flags & PyBUF_STRIDES) && !t.is_contiguous())
       throw ValueError(str("numpy: a strided tensor of shape ", t.shape(), " needs a consumer that takes strides"));
@@ -268,6 +282,7 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   });
   if (!r) {
     view->obj = nullptr;
+    if (PyErr_ExceptionMatches(capture_error)) return -1;
     PyObject *type, *value, *trace;  // consumers expect a BufferError
     PyErr_Fetch(&type, &value, &trace);
     PyErr_NormalizeException(&type, &value, &trace);
@@ -288,8 +303,10 @@ void init_interop(PyObject* module) {
                            device.is_none() ? Device{} : device_from(device.ptr()));
     return py::reinterpret_steal<py::object>(wrap(t));
   });
-  m.def("from_buffer",
-        [](py::object array) { return py::reinterpret_steal<py::object>(wrap(tensor_from_buffer(array.ptr()))); });
+  m.def("from_buffer", [](py::object array) {
+    const PauseRecording constant;
+    return py::reinterpret_steal<py::object>(wrap(tensor_from_buffer(array.ptr())));
+  });
   m.def("to_list", [](py::object t) {
     if (!is_tensor(t.ptr())) throw ArgError("tolist: expected a tensor");
     return py::reinterpret_steal<py::object>(tensor_to_list(unwrap(t.ptr())));

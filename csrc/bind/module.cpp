@@ -3,9 +3,11 @@
 
 #include "autograd/accumulate.h"
 #include "bind/autograd.h"
+#include "bind/capture.h"
 #include "bind/convert.h"
 #include "bind/errors.h"
 #include "bind/interop.h"
+#include "bind/module_type.h"
 #include "bind/ops.h"
 #include "bind/types.h"
 #include "core/allocator.h"
@@ -95,10 +97,12 @@ PYBIND11_MODULE(_C, m) {
   set_blocking_hooks({[]() -> void* { return PyEval_SaveThread(); },
                       [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }});
 
-  if (!bind::init_errors(m.ptr()) || !bind::init_tensor_type(m.ptr())) throw py::error_already_set();
+  if (!bind::init_errors(m.ptr()) || !bind::init_tensor_type(m.ptr()) || !bind::init_module_type(m.ptr()))
+    throw py::error_already_set();
   bind::init_types(m.ptr());
   bind::init_interop(m.ptr());
   bind::init_autograd(m.ptr());
+  bind::init_capture(m.ptr());
   init_runtime(m);
   try {
     bind::init_ops(m.ptr());

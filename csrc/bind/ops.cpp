@@ -247,8 +247,8 @@ void init_ops(PyObject* m) {
   // --- optimizers ---
   def<&ops::optimizer_step>(
       m,
-      "optimizer_step(rule, params, grads, states, cells, lr: number, options=(), weight_decay=0.0, decoupled=False, "
-      "maximize=False)");
+      "optimizer_step(rule, params, grads, states, cells, lr, options=(), weight_decay=0.0, decoupled=False, "
+      "maximize=False, lr_cell=None)");
   def<&ops::clip_grad_norm_>(m, "clip_grad_norm_(grads, max_norm, norm_type=2.0, error_if_nonfinite=False)");
 
   // --- convolution ---

@@ -186,7 +186,11 @@ PyObject* get_nbytes(PyObject* self, void*) { return PyLong_FromLongLong(SELF.by
 PyObject* get_data(PyObject* self, void*) {
   return guarded([&] { return wrap(alias(SELF)); });
 }
-PyObject* get_grad(PyObject* self, void*) { return wrap(Tensor(SELF.impl()->grad)); }
+PyObject* get_grad(PyObject* self, void*) {
+  TensorImpl* t = SELF.impl();
+  if (FASTDL_UNLIKELY(recording() != nullptr)) recording()->use_gradient(t);
+  return wrap(Tensor(t->grad));
+}
 PyObject* get_transposed(PyObject* self, void*) {
   return guarded([&] {
     const Tensor& t = SELF;
@@ -222,6 +226,7 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
 
 int set_grad(PyObject* self, PyObject* value, void*) {
   const Tensor& t = SELF;
+  if (FASTDL_UNLIKELY(recording() != nullptr)) recording()->replace_gradient(t.impl());
   if (!value || value == Py_None) {
     t.impl()->grad = nullptr;
     return 0;
@@ -246,6 +251,10 @@ int set_grad(PyObject* self, PyObject* value, void*) {
 int set_data(PyObject* self, PyObject* value, void*) {
   if (!value || !is_tensor(value)) {
     PyErr_SetString(PyExc_TypeError, "data: expected a tensor");
+    return -1;
+  }
+  if (recording()) {
+    PyErr_SetString(capture_error, "data: a captured step cannot give a tensor other memory; copy into it with copy_()");
     return -1;
   }
   TensorImpl& to = *SELF.impl();

@@ -2,6 +2,7 @@
 #pragma once
 #include <Python.h>
 
+#include "core/recording.h"
 #include "core/tensor.h"
 
 namespace fastdl::bind {
@@ -17,7 +18,11 @@ extern PyTypeObject* tensor_type;
 bool init_tensor_type(PyObject* module);
 PyObject* wrap(const Tensor& t);  // the tensor's Python object: the one it has, else a new one; None if undefined
 inline bool is_tensor(PyObject* o) { return Py_TYPE(o) == tensor_type || PyType_IsSubtype(Py_TYPE(o), tensor_type); }
-inline const Tensor& unwrap(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->tensor; }
+inline const Tensor& unwrap(PyObject* o) {
+  const Tensor& t = reinterpret_cast<PyTensor*>(o)->tensor;
+  if (FASTDL_UNLIKELY(recording() != nullptr)) recording()->use(t.impl());
+  return t;
+}
 
 // A Python int, float or bool as a 0-d tensor marked as a number; undefined for anything else.
 Tensor number_to_tensor(PyObject* o);

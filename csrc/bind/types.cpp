@@ -58,6 +58,7 @@ PyObject* device_object(Device d) {
 
 Generator* generator_from(PyObject* o) {
   if (!py::isinstance<Generator>(o)) wrong_type("a Generator", o);
+  if (recording()) recording()->hold(Ref<RefCounted>(new PyOwner(o)));
   return &py::cast<Generator&>(py::handle(o));
 }
 
@@ -124,6 +125,7 @@ void init_types(PyObject* module) {
           "get_state",
           [](const Generator& g) {
             const Generator::State s = g.state();
+            const PauseRecording constant;
             Tensor t = make_empty({static_cast<int64_t>(s.size())}, DType::u8);
             std::copy(s.begin(), s.end(), t.data<uint8_t>());
             return py::reinterpret_steal<py::object>(wrap(t));

@@ -37,6 +37,9 @@ class OutOfMemoryError : public Error {
 class VersionError : public Error {
   using Error::Error;
 };  // a saved tensor was changed in place; RuntimeError
+class CaptureError : public Error {
+  using Error::Error;
+};  // what a captured step cannot hold; RuntimeError
 
 namespace detail {
 

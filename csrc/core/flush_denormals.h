@@ -19,7 +19,24 @@ class FlushDenormals {
   FlushDenormals& operator=(const FlushDenormals&) = delete;
 
  private:
+  friend class KeepDenormals;
   static constexpr unsigned kFlags = 0x8040;  // flush to zero, denormals are zero
+  unsigned before_;
+};
+
+// The opposite, for code of the host that runs between kernels.
+class KeepDenormals {
+ public:
+  FASTDL_INLINE KeepDenormals() : before_(_mm_getcsr()) {
+    if (before_ & FlushDenormals::kFlags) _mm_setcsr(before_ & ~FlushDenormals::kFlags);
+  }
+  FASTDL_INLINE ~KeepDenormals() {
+    if (before_ & FlushDenormals::kFlags) _mm_setcsr(before_);
+  }
+  KeepDenormals(const KeepDenormals&) = delete;
+  KeepDenormals& operator=(const KeepDenormals&) = delete;
+
+ private:
   unsigned before_;
 };
 

@@ -7,6 +7,9 @@
 #include <cstring>
 #include <mutex>
 
+#include "core/error.h"
+#include "core/recording.h"
+
 namespace fastdl {
 namespace {
 
@@ -16,16 +19,26 @@ uint64_t entropy() {
   return static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
 }
 
+void check_not_recording(const char* op) {
+  if (recording())
+    throw CaptureError(str(op, ": the generator cannot be set inside a captured step, whose replays go on from its position"));
+}
+
 }  // namespace
 
 PhiloxState Generator::reserve(uint64_t counters) {
-  const std::lock_guard guard(lock_);
-  const PhiloxState start = philox_;
-  philox_.offset += counters;
+  PhiloxState start;
+  {
+    const std::lock_guard guard(lock_);
+    start = philox_;
+    philox_.offset += counters;
+  }
+  if (FASTDL_UNLIKELY(recording() != nullptr)) recording()->drawn(*this, start, counters);
   return start;
 }
 
 void Generator::manual_seed(uint64_t seed) {
+  check_not_recording("manual_seed");
   const std::lock_guard guard(lock_);
   philox_ = {seed, 0};
 }
@@ -49,6 +62,7 @@ Generator::State Generator::state() const {
 }
 
 void Generator::set_state(const State& state) {
+  check_not_recording("set_state");
   const std::lock_guard guard(lock_);
   std::memcpy(&philox_, state.data(), state.size());
 }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "core/small_objects.h"
+
 namespace fastdl {
 
 class RefCounted {
@@ -12,6 +14,8 @@ class RefCounted {
   RefCounted(const RefCounted&) = delete;
   RefCounted& operator=(const RefCounted&) = delete;
   virtual ~RefCounted() = default;
+  static void* operator new(size_t bytes) { return allocate_small(bytes); }
+  static void operator delete(void* p, size_t bytes) { deallocate_small(p, bytes); }
 
   void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release() {

@@ -43,6 +43,21 @@ bool Tensor::is_channels_last() const {
   return true;
 }
 
+bool Tensor::is_dense() const {
+  if (impl_->contiguous) return true;
+  int64_t covered = 1;  // by the dimensions found so far, from the innermost outwards
+  bool found[kMaxDims] = {};
+  for (int n = 0; n < ndim(); ++n) {
+    int next = -1;
+    for (int d = 0; d < ndim() && next < 0; ++d)
+      if (!found[d] && (shape()[d] == 1 || strides()[d] == covered)) next = d;
+    if (next < 0) return false;
+    found[next] = true;
+    covered *= shape()[next];
+  }
+  return true;
+}
+
 bool Tensor::may_overlap_itself() const {
   if (impl_->contiguous) return false;
   // Sorted by stride, each dimension must step over all that the smaller ones span.

@@ -87,6 +87,8 @@ class Tensor {
 
   // NHWC memory behind an NCHW shape.
   bool is_channels_last() const;
+  // Memory without gaps or overlaps, in any order of the dimensions.
+  bool is_dense() const;
   // Two elements may share memory (a broadcast dimension, or strides that collide).
   bool may_overlap_itself() const;
 

@@ -16,6 +16,7 @@ namespace fastdl::autocast {
 struct Settings {
   bool enabled = false;
   DType dtype;
+  bool operator==(const Settings&) const = default;
 };
 Settings& settings(DeviceType device);  // float32 becomes `dtype`
 bool& cache_enabled();

@@ -67,7 +67,9 @@ void check_integral(const char* name, T a, T b) {
 void check_divisor(const char* name, DType result, T b) {
   if (is_floating(result) || b.numel() == 0) return;
   GradMode no_grad(false);
-  if (item_scalar(any(logical_not(b), std::nullopt, false)).i) throw ValueError(str(name, ": integer division by zero"));
+  on_host("check divisors", [name, zero = any(logical_not(b), std::nullopt, false)] {
+    if (item_scalar(zero).i) throw ValueError(str(name, ": integer division by zero"));
+  });
 }
 
 Tensor number(double v) { return scalar_tensor(v); }

@@ -16,12 +16,16 @@ namespace ops {
 namespace {
 
 void check_labels(const char* name, const Tensor& labels, int64_t classes, int64_t ignore_index) {
-  int64_t position = -1;
+  int64_t local = -1;
+  int64_t* position = host_cell(local);
   launch(&KernelTable::find_bad_label, labels.device(),
-         FindBadLabelArgs{labels.data<int64_t>(), labels.numel(), classes, ignore_index, &position});
-  if (position >= 0)
-    throw IndexError(str(name, ": label ", labels.data<int64_t>()[position], " at position ", position, " is out of range for ",
-                         classes, " classes (expected 0 to ", classes - 1, ", or ignore_index ", ignore_index, ")"));
+         FindBadLabelArgs{labels.data<int64_t>(), labels.numel(), classes, ignore_index, position});
+  on_host("check labels", [name, labels, position, classes, ignore_index] {
+    if (*position >= 0)
+      throw IndexError(str(name, ": label ", labels.data<int64_t>()[*position], " at position ", *position,
+                           " is out of range for ", classes, " classes (expected 0 to ", classes - 1, ", or ignore_index ",
+                           ignore_index, ")"));
+  });
 }
 
 // A call's tensors, contiguous and without history, and its numbers: what forward and backward have in common.

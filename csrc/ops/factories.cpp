@@ -37,17 +37,20 @@ Tensor ones_like(const Tensor& t) { return fill_(empty_like(t), int64_t{1}); }
 Tensor scalar_tensor(const Scalar& value) {
   // Python's floats are doubles, and PyTorch computes with them as such.
   const DType dtype = value.kind == Scalar::floating ? DType::f64 : value.dtype();
+  const PauseRecording constant;  // in a plan it stays what it is now
   Tensor t = make_empty({}, dtype);
   if (dtype == DType::f64) *t.data<double>() = value.d;
   else if (dtype == DType::i64) *t.data<int64_t>() = value.i;
   else *t.data<bool>() = value.i != 0;
   t.impl()->wrapped_number = true;
+  constant.hold(t.storage());
   return t;
 }
 
 Scalar item_scalar(const Tensor& t) {
   if (t.numel() != 1) throw ShapeError(str("item: expected one element, got shape ", t.shape()));
   if (!t.device().is_cpu()) throw DeviceError("item: copy the tensor to the CPU first");
+  if (!t.is_wrapped_number()) check_host_read("item");
   switch (t.dtype()) {
     case DType::b8: return *t.data<bool>();
     case DType::u8: return int64_t{*t.data<uint8_t>()};

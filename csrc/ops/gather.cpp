@@ -10,17 +10,20 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t limit, int dim
   if (!is_integral(index.dtype())) throw DTypeError(str(op, ": index is ", index.dtype(), ", expected int64"));
   const Tensor dense = contiguous(to_dtype(detach(index), DType::i64));
   if (dense.numel() == 0) return dense;
-  int64_t position = -1;
+  int64_t local = -1;
+  int64_t* position = host_cell(local);
   FindBadLabelArgs args{};
   args.labels = dense.data<int64_t>();
   args.n = dense.numel();
   args.limit = limit;
   args.ignore_index = INT64_MIN;
-  args.position = &position;
+  args.position = position;
   launch(&KernelTable::find_bad_label, dense.device(), args);
-  if (position >= 0)
-    throw IndexError(str(op, ": index ", dense.data<int64_t>()[position], " is out of range for dimension ", dim, " of size ",
-                         limit, " of input ", input));
+  on_host("check indices", [op, dense, position, limit, dim, input] {
+    if (*position >= 0)
+      throw IndexError(str(op, ": index ", dense.data<int64_t>()[*position], " is out of range for dimension ", dim,
+                           " of size ", limit, " of input ", input));
+  });
   return dense;
 }
 

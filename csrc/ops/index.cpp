@@ -46,12 +46,14 @@ Places find_places(const char* op, const Tensor& t, const TensorList& indices) {
   args.offsets = places.offsets.data<int64_t>();
   args.bad = bad.data<int64_t>();
   if (places.offsets.numel() > 0) launch(&KernelTable::index_offsets, t.device(), args);
-  if (const int64_t* b = bad.data<int64_t>(); b[0]) {
+  on_host("check indices", [op, bad, places, shape = t.shape()] {
+    const int64_t* b = bad.data<int64_t>();
+    if (!b[0]) return;
     int dim = 0;
     for (int64_t seen = -1; dim < kMaxDims && (seen += places.indexed[dim]) < b[1];) ++dim;
-    throw IndexError(str(op, ": index ", b[2], " is out of range for dimension ", dim, " of size ", t.shape()[dim],
-                         " of input ", t.shape()));
-  }
+    throw IndexError(
+        str(op, ": index ", b[2], " is out of range for dimension ", dim, " of size ", shape[dim], " of input ", shape));
+  });
   return places;
 }
 
@@ -184,6 +186,7 @@ void set_item(const Tensor& self, const IndexSpec& spec, const Tensor& value) {
 }
 
 TensorList nonzero_indices(const Tensor& mask) {
+  check_host_read("index by a mask");
   const Tensor m = detach(mask);
   const int64_t count = m.numel() == 0 ? 0 : item_scalar(count_nonzero(m, std::nullopt)).i;
   const Tensor all = empty({m.ndim(), count}, DType::i64, m.device());
@@ -210,6 +213,7 @@ TensorList expand_masks(const char* op, const Tensor& t, const TensorList& indic
 }
 
 Tensor nonzero(const Tensor& t) {
+  check_host_read("nonzero");
   const Tensor x = detach(t);
   const int64_t count = x.numel() == 0 ? 0 : item_scalar(count_nonzero(x, std::nullopt)).i;
   const Tensor all = empty({x.ndim(), count}, DType::i64, x.device());

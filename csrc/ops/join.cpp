@@ -110,6 +110,7 @@ Tensor repeat_interleave_tensor(const Tensor& t, const Tensor& repeats, const st
   const int64_t n = x.shape()[d];
   if (!is_integral(repeats.dtype()))
     throw DTypeError(str("repeat_interleave: repeats is ", repeats.dtype(), ", expected integers"));
+  check_host_read("repeat_interleave");
   if (repeats.numel() == 1) return repeat_interleave(x, item_scalar(repeats).i, d);
   if (repeats.ndim() != 1 || repeats.numel() != n)
     throw ShapeError(str("repeat_interleave: repeats ", repeats.shape(), " for dimension ", d, " of input ", x.shape(),

@@ -26,6 +26,22 @@ struct Scalar {
   DType dtype() const;  // bool, int64, or the default floating-point type
 };
 
+// An option of an op that may be another number at each call of a captured step: a plan reads it again before each run.
+class Number {
+ public:
+  struct Source : RefCounted {
+    virtual double read() = 0;
+  };
+  Number(double value = 0) : value_(value) {}
+  explicit Number(Ref<Source> source) : value_(source->read()), source_(std::move(source)) {}
+  double now() const { return source_ ? source_->read() : value_; }
+  operator double() const { return value_; }  // as it was at the call
+
+ private:
+  double value_;
+  Ref<Source> source_;
+};
+
 DType default_dtype();
 void set_default_dtype(DType t);
 
@@ -269,10 +285,12 @@ Tensor triu(const Tensor& t, int64_t diagonal);
 // --- optimizer.cpp: in place, not recorded ---
 // One step of a rule of kernels/optimizer_rules.def over all parameters. states: for each state of the rule a list of
 // tensors like the parameters; cells: for each cell a list of float32 tensors of one element, counted up by the kernel. A
-// parameter whose gradient is undefined is left alone. A float32 lr on the parameters' device is read by the kernel.
+// parameter whose gradient is undefined is left alone. Where lr_cell is a float32 tensor on the parameters' device, the
+// kernel reads the learning rate there, and not lr.
 void optimizer_step(const std::string& rule, const TensorList& params, const TensorList& grads,
-                    const std::vector<TensorList>& states, const std::vector<TensorList>& cells, const Tensor& lr,
-                    const std::vector<double>& options, double weight_decay, bool decoupled, bool maximize);
+                    const std::vector<TensorList>& states, const std::vector<TensorList>& cells, const Number& lr,
+                    const std::vector<Number>& options, const Number& weight_decay, bool decoupled, bool maximize,
+                    const std::optional<Tensor>& lr_cell);
 // Scales all gradients so that their norm, as one vector, is at most max_norm; returns the norm they had (0-d).
 Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_type, bool error_if_nonfinite);
 // --- conv.cpp ---

@@ -8,27 +8,11 @@
 namespace fastdl::ops {
 namespace {
 
-// Memory without gaps or overlaps, in any order of the dimensions.
-bool is_dense(const Tensor& t) {
-  if (t.is_contiguous()) return true;
-  int64_t covered = 1;  // by the dimensions found so far, from the innermost outwards
-  bool found[kMaxDims] = {};
-  for (int n = 0; n < t.ndim(); ++n) {
-    int next = -1;
-    for (int d = 0; d < t.ndim() && next < 0; ++d)
-      if (!found[d] && (t.shape()[d] == 1 || t.strides()[d] == covered)) next = d;
-    if (next < 0) return false;
-    found[next] = true;
-    covered *= t.shape()[next];
-  }
-  return true;
-}
-
 // The tensors that go with one parameter must be walked in one order. Where layouts differ, or have gaps, contiguous
 // copies stand in, and what the step writes is copied back at the end.
 class SameOrder {
  public:
-  explicit SameOrder(const Tensor& param) : param_(param), direct_(is_dense(param)) {}
+  explicit SameOrder(const Tensor& param) : param_(param), direct_(param.is_dense()) {}
   void* written(const Tensor& t) {
     if (matches(t)) return t.data();
     const Tensor copy = dense_copy(t);
@@ -119,8 +103,9 @@ void check_cells(const std::string& name, const TensorList& list, const TensorLi
 }  // namespace
 
 void optimizer_step(const std::string& rule, const TensorList& params, const TensorList& grads,
-                    const std::vector<TensorList>& states, const std::vector<TensorList>& cells, const Tensor& lr,
-                    const std::vector<double>& options, double weight_decay, bool decoupled, bool maximize) {
+                    const std::vector<TensorList>& states, const std::vector<TensorList>& cells, const Number& lr,
+                    const std::vector<Number>& options, const Number& weight_decay, bool decoupled, bool maximize,
+                    const std::optional<Tensor>& lr_cell) {
   const RuleInfo& info = find_rule(rule);
   check_count("lists of states", states.size(), info.states, info);
   check_count("lists of cells", cells.size(), info.cells, info);
@@ -130,16 +115,14 @@ void optimizer_step(const std::string& rule, const TensorList& params, const Ten
   check_like_params("grads", grads, params);
   for (size_t s = 0; s < states.size(); ++s) check_like_params(str("states[", s, "]"), states[s], params);
   for (size_t c = 0; c < cells.size(); ++c) check_cells(str("cells[", c, "]"), cells[c], params);
-  if (lr.numel() != 1) throw ShapeError(str("optimizer_step: lr has shape ", lr.shape(), ", expected one element"));
+  if (lr_cell && lr_cell->numel() != 1)
+    throw ShapeError(str("optimizer_step: lr has shape ", lr_cell->shape(), ", expected one element"));
   if (params.empty()) return;
   const GradMode no_grad(false);
   const Device device = params[0].device();
   OptimizerStepArgs args{};
   args.rule = info.rule;
-  if (lr.dtype() == DType::f32 && lr.device() == device) args.lr_cell = lr.data<float>();
-  else args.lr = item(lr);
-  for (size_t i = 0; i < options.size(); ++i) args.options[i] = options[i];
-  args.weight_decay = weight_decay;
+  if (lr_cell && lr_cell->dtype() == DType::f32 && lr_cell->device() == device) args.lr_cell = lr_cell->data<float>();
   args.decoupled = decoupled;
   args.maximize = maximize;
   for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
@@ -163,7 +146,11 @@ void optimizer_step(const std::string& rule, const TensorList& params, const Ten
     args.slots = slots.data();
     args.count = static_cast<int64_t>(slots.size());
     args.dtype = dtype;
-    launch(&KernelTable::optimizer_step, device, args);
+    launch(&KernelTable::optimizer_step, device, args, [=](OptimizerStepArgs& a) {
+      if (!a.lr_cell) a.lr = lr.now();
+      for (size_t i = 0; i < options.size(); ++i) a.options[i] = options[i].now();
+      a.weight_decay = weight_decay.now();
+    });
     for (SameOrder& order : orders) order.copy_back();
   }
   for (size_t i = 0; i < params.size(); ++i) {
@@ -186,7 +173,7 @@ template <class F> void for_each_grad_dtype(const TensorList& grads, bool writte
     for (const Tensor& g : grads) {
       if (g.dtype() != dtype || g.numel() == 0) continue;
       Tensor dense = g;
-      if (!is_dense(g)) copies.emplace_back(g, dense = contiguous(g));
+      if (!g.is_dense()) copies.emplace_back(g, dense = contiguous(g));
       slots.push_back({dense.data(), g.numel(), offset});
       offset += g.numel();
     }
@@ -197,20 +184,22 @@ template <class F> void for_each_grad_dtype(const TensorList& grads, bool writte
   }
 }
 
-double total_norm(const TensorList& grads, NormKind kind) {
+// The norm of what grad_norm left in the parts.
+double norm_of(NormKind kind, const TensorList& parts) {
   double total = 0;
-  const auto combine = [&](double x) {
-    if (kind != NormKind::max_abs) total += x;
-    else if (x > total || x != x) total = x;
-  };
-  for_each_grad_dtype(grads, false, [&](DType dtype, const std::vector<GradientSlot>& slots, int64_t elements) {
-    std::vector<double> partial(static_cast<size_t>((elements + kNormChunk - 1) / kNormChunk));
-    launch(&KernelTable::grad_norm, grads[0].device(),
-           GradNormArgs{slots.data(), static_cast<int64_t>(slots.size()), dtype, kind, partial.data()});
-    for (const double x : partial) combine(x);
-  });
+  for (const Tensor& part : parts) {
+    for (int64_t i = 0; i < part.numel(); ++i) {
+      const double x = part.data<double>()[i];
+      if (kind != NormKind::max_abs) total += x;
+      else if (x > total || x != x) total = x;
+    }
+  }
   return kind == NormKind::sum_squares ? std::sqrt(total) : total;
 }
+
+struct Clipping {
+  double norm = 0, factor = 1;
+};
 
 }  // namespace
 
@@ -226,18 +215,36 @@ Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_typ
     dtype = promote(dtype, g.dtype());
   }
   const NormKind kind = norm_type == 1 ? NormKind::sum_abs : norm_type == 2 ? NormKind::sum_squares : NormKind::max_abs;
-  const double norm = total_norm(grads, kind);
-  if (error_if_nonfinite && !std::isfinite(norm))
-    throw ValueError(str("clip_grad_norm_: the norm of ", grads.size(), " gradients is ", norm));
-  const double factor = max_norm / (norm + 1e-6);
-  if (!(factor >= 1)) {  // also when it is NaN, which must show in the gradients
+  const Device device = grads.empty() ? Device{} : grads[0].device();
+  TensorList parts;
+  for_each_grad_dtype(grads, false, [&](DType type, const std::vector<GradientSlot>& slots, int64_t elements) {
+    const Tensor& part = parts.emplace_back(make_empty({(elements + kNormChunk - 1) / kNormChunk}, DType::f64, device));
+    launch(&KernelTable::grad_norm, device,
+           GradNormArgs{slots.data(), static_cast<int64_t>(slots.size()), type, kind, part.data<double>()});
+  });
+  Clipping local;
+  Clipping* found = host_cell(local);
+  on_host("total norm", [found, parts, kind, max_norm, error_if_nonfinite, count = grads.size()] {
+    found->norm = norm_of(kind, parts);
+    found->factor = max_norm / (found->norm + 1e-6);
+    if (error_if_nonfinite && !std::isfinite(found->norm))
+      throw ValueError(str("clip_grad_norm_: the norm of ", count, " gradients is ", found->norm));
+  });
+  const auto clips = [found] { return !(found->factor >= 1); };  // also when it is NaN, which must show in the gradients
+  if (clips() || recording()) {
     for_each_grad_dtype(grads, true, [&](DType type, const std::vector<GradientSlot>& slots, int64_t) {
-      launch(&KernelTable::scale_grads, grads[0].device(),
-             ScaleGradsArgs{slots.data(), static_cast<int64_t>(slots.size()), type, factor});
+      launch(&KernelTable::scale_grads, device, ScaleGradsArgs{slots.data(), static_cast<int64_t>(slots.size()), type, 1},
+             [=](ScaleGradsArgs& a) {
+               a.factor = found->factor;
+               return clips();
+             });
     });
     for (const Tensor& g : grads) changed(g);
   }
-  return full({}, norm, dtype);
+  const Tensor norm = make_empty({}, dtype, device);
+  launch(&KernelTable::fill, device, FillArgs{norm.view(), DType::f64, 0, 0},
+         [found](FillArgs& a) { a.floating = found->norm; });
+  return norm;
 }
 
 }  // namespace fastdl::ops

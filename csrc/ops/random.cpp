@@ -53,8 +53,11 @@ Tensor bernoulli(const Tensor& probabilities, Generator* generator) {
   check_floating("bernoulli", probabilities);
   GradMode no_grad(false);
   const Tensor p = detach(probabilities);
-  if (p.numel() > 0 && !(item(amin(p, std::nullopt, false)) >= 0 && item(amax(p, std::nullopt, false)) <= 1))
-    throw ValueError("bernoulli: probabilities must lie in [0, 1]");
+  if (p.numel() > 0) {
+    on_host("check probabilities", [least = amin(p, std::nullopt, false), most = amax(p, std::nullopt, false)] {
+      if (!(item(least) >= 0 && item(most) <= 1)) throw ValueError("bernoulli: probabilities must lie in [0, 1]");
+    });
+  }
   return to_dtype(
       lt(uniform_(empty(p.shape(), p.dtype() == DType::f64 ? DType::f64 : DType::f32, p.device()), 0, 1, generator), p),
       p.dtype());

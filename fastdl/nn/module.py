@@ -4,6 +4,7 @@ from collections import namedtuple
 from types import MappingProxyType
 
 import fastdl
+from fastdl import _C, captured
 from fastdl.autograd import no_grad
 from fastdl.nn.hooks import CallHooks, RemovableHandle, StateHooks, add_hook
 from fastdl.nn.parameter import Buffer, Parameter
@@ -24,7 +25,7 @@ class LoadReport:
         self.missing_keys, self.unexpected_keys, self.errors, self.copies = [], [], [], []
 
 
-class Module:
+class Module(_C.Callable):
     """The base class of layers and models.
 
     A subclass creates its parameters, buffers and submodules in ``__init__``, by assigning them to attributes after
@@ -62,14 +63,24 @@ class Module:
         """Computes the output; every subclass has its own."""
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
 
-    def __call__(self, *args, **kwargs):
-        try:
-            if self._call_hooks is None:
-                return self.forward(*args, **kwargs)
-            return self._call_hooks.call(self, args, kwargs)
-        except fastdl.Error as error:
-            _locate(error, self)
-            raise
+    # A call goes from the base class, which is written in C++, straight to forward(); only with hooks, or while a step is
+    # captured, comes it here.
+    def _call(self, *args, **kwargs):
+        if recording := captured.current():
+            recording.use_module(self)
+        if self._call_hooks is None:
+            return self.forward(*args, **kwargs)
+        return self._call_hooks.call(self, args, kwargs)
+
+    def _locate(self, error):
+        """Ends the message of an error that leaves this module's call with the path of the module that raised it. Every
+        caller on the way out writes it anew, so that the outermost one's path, the longest, stays."""
+        details = error.__dict__
+        source = details.setdefault("_module", self)
+        message = details.setdefault("_message", str(error))
+        path = next((path for path, m in self.named_modules() if m is source), None)
+        if path is not None:
+            error.args = (f"{message}, in {type(self).__name__}{'.' if path else ''}{path}", *error.args[1:])
 
     # --- registration ---
 
@@ -93,6 +104,7 @@ class Module:
             raise KeyError(f"attribute {name!r} already exists")
 
     def _enter(self, registry, name, value, note=None):
+        self._changes(name)
         for other in ("_parameter_names", "_buffer_names", "_module_names"):
             if self.__dict__[other] is not registry:
                 self.__dict__[other].pop(name, None)
@@ -155,6 +167,11 @@ class Module:
             self._enter(self._registry("_buffer_names"), name, value, value.persistent)
         else:
             attributes = self.__dict__
+            if name == "training":
+                if attributes.get(name) is not value:
+                    captured.structure_changed()
+            elif isinstance(value, Tensor) or name in attributes.get("_buffer_names", ()):
+                self._changes(name)
             if value is not None:
                 for registry, kind in (("_parameter_names", "Parameter"), ("_module_names", "Module")):
                     if name in attributes.get(registry, ()):
@@ -167,7 +184,17 @@ class Module:
                     )
             object.__setattr__(self, name, value)
 
+    def _changes(self, name):
+        """Of a parameter, buffer, submodule or tensor that is another object from now on."""
+        if captured.current():
+            raise captured.CaptureError(
+                f"{type(self).__name__}.{name}: a captured step cannot give a module new parameters, buffers or tensors, "
+                f"which its replays would not see; write into the old one with copy_()"
+            )
+        captured.structure_changed()
+
     def __delattr__(self, name):
+        self._changes(name)
         for registry in ("_parameter_names", "_buffer_names", "_module_names"):
             self.__dict__.get(registry, {}).pop(name, None)
         object.__delattr__(self, name)
@@ -405,7 +432,7 @@ class Module:
                 if set_to_none:
                     parameter.grad = None
                 else:
-                    parameter.grad = fastdl.zeros_like(parameter.grad)
+                    parameter.grad.zero_()
 
     # --- hooks ---
 
@@ -640,14 +667,3 @@ def _parse_to(*args, device=None, dtype=None, non_blocking=False, memory_format=
     if dtype is not None and not dtype.is_floating_point:
         raise TypeError(f"to: a module's dtype must be floating-point, got {dtype}")
     return device, dtype, memory_format
-
-
-def _locate(error, module):
-    """Ends the message of an error that leaves ``module``'s call with the path of the module that raised it. Every
-    caller on the way out writes it anew, so that the outermost one's path, the longest, stays."""
-    details = error.__dict__
-    source = details.setdefault("_module", module)
-    message = details.setdefault("_message", str(error))
-    path = next((path for path, m in module.named_modules() if m is source), None)
-    if path is not None:
-        error.args = (f"{message}, in {type(module).__name__}{'.' if path else ''}{path}", *error.args[1:])

@@ -1,5 +1,6 @@
 """Tensors that a module registers when they are assigned to it."""
 
+from fastdl import captured
 from fastdl.tensor import Tensor
 
 
@@ -20,6 +21,10 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __new__(cls, data=None, requires_grad=True):
+        if captured.current():
+            raise captured.CaptureError(
+                "Parameter: a captured step cannot make parameters; make them before it is called"
+            )
         self = Tensor.__new__(cls, data)
         self.requires_grad = requires_grad
         return self

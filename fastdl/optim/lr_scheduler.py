@@ -4,6 +4,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 
+from fastdl import _C, captured
 from fastdl.tensor import Tensor
 
 
@@ -12,6 +13,37 @@ def _set(group, name, value):
         group[name].fill_(value)
     else:
         group[name] = value
+
+
+def _at_each_call(step):
+    """Of a scheduler's step(): inside a captured step it runs again at every call."""
+
+    def wrapper(self, *args, **kwargs):
+        if recording := captured.current():
+            if recording.first(self):
+                recording.on_failure(_restoring(self))
+            _C.call_host(lambda: step(self, *args, **kwargs))
+        else:
+            step(self, *args, **kwargs)
+
+    wrapper.__name__, wrapper.__qualname__, wrapper.__doc__ = step.__name__, step.__qualname__, step.__doc__
+    wrapper.__wrapped__ = step
+    return wrapper
+
+
+def _restoring(scheduler):
+    schedulers = [scheduler]
+    for s in schedulers:  # grows by those that one combines
+        schedulers += getattr(s, "_schedulers", ())
+    dicts = [*(s.__dict__ for s in schedulers), *scheduler.optimizer.param_groups]
+    before = [dict(d) for d in dicts]
+
+    def restore():
+        for now, values in zip(dicts, before):
+            now.clear()
+            now.update(values)
+
+    return restore
 
 
 class LRScheduler:
@@ -24,6 +56,11 @@ class LRScheduler:
     Raises:
         TypeError: not an optimizer. KeyError: no ``initial_lr`` to go on from.
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _at_each_call(cls.step)
 
     def __init__(self, optimizer, last_epoch=-1):
         if not hasattr(optimizer, "param_groups"):
@@ -65,6 +102,7 @@ class LRScheduler:
         """Each group's learning rate for ``last_epoch``, from the present one."""
         raise NotImplementedError
 
+    @_at_each_call
     def step(self, epoch=None):
         """Goes on to the next epoch, or to ``epoch``, and sets the learning rates."""
         self._step_count += 1

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-import fastdl
+from fastdl import captured
 from fastdl.autograd import enable_grad, no_grad
 from fastdl.tensor import Tensor
 
@@ -41,12 +41,28 @@ class _Lists:
         )
 
 
+class _Use:
+    """What a captured step depends on: the optimizer's groups and state as they were recorded."""
+
+    def __init__(self, optimizer):
+        self.optimizer, self.groups, self.state = optimizer, list(optimizer.param_groups), optimizer.state
+
+    def holds(self):
+        now = self.optimizer.param_groups
+        return (
+            self.optimizer.state is self.state
+            and len(now) == len(self.groups)
+            and all(a is b for a, b in zip(now, self.groups))
+        )
+
+
 class Optimizer:
     """The base class of optimizers.
 
     A subclass defines ``_state_keys(group)``, the names of what it keeps for each parameter, ``_new_state(parameter,
     group)``, which makes it, and ``_update_parameter(parameter, gradient, state, group)``. Where a rule of the kernel
-    does the work, it derives from ``RuleOptimizer`` instead. Code that overrides ``step`` as a whole works as well.
+    does the work, it derives from ``RuleOptimizer`` instead. Code that overrides ``step`` as a whole works as well. Where
+    a captured step may hold the optimizer's, whose numbers are read anew at each call, ``_captures`` is set.
 
     Args:
         params: parameters, (name, parameter) pairs, or dicts of a group: ``{"params": ..., "lr": ...}``.
@@ -55,6 +71,8 @@ class Optimizer:
     Raises:
         TypeError: no tensors. ValueError: an empty list, a parameter twice, a tensor with history.
     """
+
+    _captures = False
 
     def __init__(self, params, defaults):
         if isinstance(params, Tensor):
@@ -114,6 +132,7 @@ class Optimizer:
         if self.param_groups and ("param_names" in group) != ("param_names" in self.param_groups[0]):
             raise ValueError("all optimizer param groups should be with/without names")
         self.param_groups.append(group)
+        captured.structure_changed()
 
     def zero_grad(self, set_to_none=True):
         """Clears the gradients of all parameters: removes them, or with ``set_to_none=False`` fills them with zeros."""
@@ -122,7 +141,7 @@ class Optimizer:
                 if set_to_none:
                     p.grad = None
                 elif p.grad is not None:
-                    p.grad = fastdl.zeros_like(p.grad)
+                    p.grad.zero_()
 
     def step(self, closure=None):
         """Updates all parameters that have a gradient.
@@ -133,6 +152,8 @@ class Optimizer:
         Returns:
             What the closure returned.
         """
+        if recording := captured.current():
+            self._recorded(recording)
         for hook in list(self._before_step.values()):
             hook(self, (closure,), {})
         loss = self._step(closure)
@@ -152,12 +173,31 @@ class Optimizer:
                 lists = self._lists[i] = _Lists(group, self.state, keys)
             if lists.waiting:
                 new = [p for p in lists.waiting if p.grad is not None]
-                for p in new:
-                    self.state[p] = {**self._new_state(p, group), **self.state.get(p, {})}
+                with captured.paused():  # state outlives the step that is captured
+                    for p in new:
+                        self.state[p] = {**self._new_state(p, group), **self.state.get(p, {})}
                 if new:
                     lists = self._lists[i] = _Lists(group, self.state, keys)
             self._update(group, lists)
         return loss
+
+    def _recorded(self, recording):
+        """A captured step uses this optimizer."""
+        if not self._captures:
+            raise captured.CaptureError(
+                f"{type(self).__name__}.step: cannot be captured, its numbers would stay what they are now"
+            )
+        if not recording.first(self):
+            return
+        state, entries, lists = self.state, {p: dict(s) for p, s in self.state.items()}, dict(self._lists)
+
+        def undo():
+            state.clear()
+            state.update(entries)
+            self.state, self._lists = state, lists
+
+        recording.on_failure(undo)
+        recording.uses.append(_Use(self))
 
     def _state_keys(self, group):
         raise NotImplementedError
@@ -272,6 +312,7 @@ class Optimizer:
             for mine, saved in zip(self.param_groups, groups)
         ]
         self._lists = {}
+        captured.structure_changed()
         for hook in list(self._after_load.values()):
             hook(self)
 

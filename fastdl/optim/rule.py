@@ -1,7 +1,7 @@
 """Optimizers whose step is a rule of the kernel ``optimizer_step``: all parameters in one pass."""
 
 import fastdl
-from fastdl import _C
+from fastdl import _C, captured
 from fastdl.optim.optimizer import Optimizer
 from fastdl.tensor import Tensor
 
@@ -17,6 +17,7 @@ class RuleOptimizer(Optimizer):
     """
 
     _decoupled = False
+    _captures = True
 
     def __init__(self, params, defaults):
         name = type(self).__name__
@@ -56,11 +57,12 @@ class RuleOptimizer(Optimizer):
             [p.grad for p in lists.params],
             [entries[key] for key in states],
             [entries[key] for key in cells],
-            group["lr"],
-            [group[key] if not index else group[key][index[0]] for key, *index in places],
-            group.get("weight_decay", 0.0),
+            (group, "lr"),
+            [(group, *place) for place in places],
+            (group, "weight_decay") if "weight_decay" in group else 0.0,
             group.get("decoupled_weight_decay", self._decoupled),
             group["maximize"],
+            group["lr"] if isinstance(group["lr"], Tensor) and not captured.current() else None,
         )
 
     def _loaded(self, name, value, parameter):
