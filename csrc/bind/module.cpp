@@ -4,8 +4,10 @@
 #include "autograd/accumulate.h"
 #include "bind/autograd.h"
 #include "bind/convert.h"
+#include "bind/dlpack.h"
 #include "bind/errors.h"
 #include "bind/interop.h"
+#include "bind/observe.h"
 #include "bind/ops.h"
 #include "bind/types.h"
 #include "core/allocator.h"
@@ -94,6 +96,8 @@ PYBIND11_MODULE(_C, m) {
   if (!bind::init_errors(m.ptr()) || !bind::init_tensor_type(m.ptr())) throw py::error_already_set();
   bind::init_types(m.ptr());
   bind::init_interop(m.ptr());
+  bind::init_dlpack(m.ptr());
+  bind::init_observe(m.ptr());
   bind::init_autograd(m.ptr());
   init_runtime(m);
   try {
