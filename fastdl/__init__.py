@@ -32,7 +32,7 @@ from .version import __version__ as __version__
 # isort: on
 
 # Loaded when first used, so that `import fastdl` stays short.
-_SUBMODULES = ("cuda", "data", "datasets", "models", "nn", "optim", "train")
+_SUBMODULES = ("cuda", "data", "datasets", "models", "nn", "onnx", "optim", "train")
 _LAZY = {"save": "serialize", "load": "serialize"}
 
 

@@ -57,7 +57,7 @@ def save(obj, path, metadata=None):
         >>> fd.load(path)["weight"].tolist()
         [[1.0, 2.0]]
     """
-    entries = [_to_entry(name, tensor) for name, tensor in _checked_items(obj)]
+    entries = [to_entry(name, tensor) for name, tensor in _checked_items(obj)]
     # The largest elements first, so that each tensor is aligned; the order in which the reference writes them.
     entries.sort(key=lambda entry: (-_DTYPES[entry[1]][1], entry[0]))
     header = {"__metadata__": {**_checked_metadata(metadata or {}), _CHECKSUM: _checksum(entries)}}
@@ -173,8 +173,8 @@ def _checked_metadata(metadata):
     return metadata
 
 
-def _to_entry(name, tensor):
-    """(name, code of the dtype, shape, flat array with the tensor's bytes)"""
+def to_entry(name, tensor):
+    """(name, code of the dtype, shape, flat array with the tensor's bytes)."""
     import numpy as np
 
     code = _CODES.get(str(tensor.dtype).rpartition(".")[2])
