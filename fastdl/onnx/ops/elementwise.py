@@ -24,11 +24,15 @@ def pow_(base, exponent):
 
 
 def bit_shift(x, by, *, direction):
+    """x * 2^by, or x // 2^by; an amount below 0 or beyond the width shifts everything out."""
     bits = _INTEGER_BITS[x.dtype]
-    factor = fd.pow(2, by.long().clamp(max=62))
-    shifted = x.long() * factor if direction == "LEFT" else x.long() // factor
-    mask = (1 << bits) - 1 if bits < 64 else -1
-    return fd.where(by.long() >= bits, 0, shifted & mask).to(x.dtype)
+    by = by.long()
+    out = (by < 0) | (by >= bits)
+    factor = fd.pow(2, by.masked_fill(out, 0))
+    if direction == "LEFT":
+        return (x.long() * factor).masked_fill(out, 0).to(x.dtype)
+    factor = factor.abs()  # 2^63 wraps to its own negative, and no x is larger
+    return fd.where(out, -(x < 0).long(), fd.floor_divide(x.long(), factor)).to(x.dtype)
 
 
 def variadic(function):

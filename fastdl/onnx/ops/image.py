@@ -20,15 +20,17 @@ def _cubic(t, a):
 
 
 def _original(i, mode, scale, length, resized, roi):
-    """Where the centre of element i of the result lies in the input."""
+    """Where the centre of element i of the result lies in the input. What the result's size is for, the standard takes
+    as the scaled size, which need not be whole."""
+    whole, resized = resized, scale * length
     if mode == "half_pixel":
         return (i + 0.5) / scale - 0.5
     if mode == "half_pixel_symmetric":
-        return length / 2 * (1 - resized / (scale * length)) + (i + 0.5) / scale - 0.5
+        return length / 2 * (1 - whole / resized) + (i + 0.5) / scale - 0.5
     if mode == "pytorch_half_pixel":
         return (i + 0.5) / scale - 0.5 if resized > 1 else 0.0
     if mode == "align_corners":
-        return i * (length - 1) / (resized - 1) if resized > 1 else 0.0
+        return i * (length - 1) / (resized - 1) if resized != 1 else 0.0
     if mode == "asymmetric":
         return i / scale
     if mode == "tf_crop_and_resize":
@@ -86,7 +88,8 @@ def resize(
         if size == n and scale == 1 and not crop:
             continue
         where = [
-            _original(i, coordinate_transformation_mode, scale, n, size, rois[d] if rois else (0, 1)) for i in range(size)
+            _original(i, coordinate_transformation_mode, scale, n, size, rois[d] if rois else (0, 1))
+            for i in range(size)
         ]
         outside.append((axis, [crop and not 0 <= c <= n - 1 for c in where]))
         if mode == "nearest":

@@ -155,10 +155,9 @@ def _conv_windows(x, w, b, strides, dilations, group):
     n = x.ndim - 2
     view = windows(x, w.shape[2:], strides, dilations)
     out = view.shape[2 : 2 + n]
-    view = view.reshape(x.shape[0], group, x.shape[1] // group, *view.shape[2:])
     # (N, G, positions, C / G * kernel) times (G, C / G * kernel, O / G)
-    order = (0, 1, *range(3, 3 + n), 2, *range(3 + n, 3 + 2 * n))
-    columns = view.permute(order).reshape(x.shape[0], group, math.prod(out), -1)
+    view = view.permute(0, *range(2, 2 + n), 1, *range(2 + n, 2 + 2 * n))
+    columns = view.reshape(x.shape[0], math.prod(out), group, -1).transpose(1, 2)
     y = columns @ w.reshape(group, w.shape[0] // group, -1).transpose(1, 2)
     y = y.transpose(2, 3).reshape(x.shape[0], w.shape[0], *out)
     return y if b is None else y + b.reshape(-1, *(1,) * n)
