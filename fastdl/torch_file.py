@@ -76,7 +76,9 @@ class _Archive:
         self.storages = {}
         pickles = [entry for entry in archive.namelist() if entry.endswith("/data.pkl") or entry == "data.pkl"]
         if len(pickles) != 1:
-            raise ValueError(f"load: {name} is no file of torch.save: it has {len(pickles)} entries data.pkl, expected one")
+            raise ValueError(
+                f"load: {name} is no file of torch.save: it has {len(pickles)} entries data.pkl, expected one"
+            )
         self.folder = pickles[0][: -len("data.pkl")]
         if self.folder + "constants.pkl" in archive.namelist():
             raise ValueError(f"load: {name} is a TorchScript program; save its state_dict() instead")

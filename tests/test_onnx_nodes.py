@@ -51,9 +51,7 @@ def compare(actual, expected):
         largest = np.abs(expected[np.isfinite(expected)]).max(initial=0)
         absolute = max(absolute, 2 * float(np.finfo(expected.dtype).eps) * float(largest))
     expected = expected.astype(np.float32) if name == "bfloat16" else expected
-    np.testing.assert_allclose(
-        actual.numpy(force=True), expected, rtol=max(1e-3, RELATIVE.get(name, 0)), atol=absolute
-    )
+    np.testing.assert_allclose(actual.numpy(force=True), expected, rtol=max(1e-3, RELATIVE.get(name, 0)), atol=absolute)
 
 
 def check_random(actual, inputs, expected):

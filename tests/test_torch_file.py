@@ -253,7 +253,11 @@ def test_damage_never_gets_further_than_a_value_error(tmp_path_factory, data):
 
 def test_files_of_pytorch(path, torch):
     model = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Flatten(), torch.nn.LSTM(8, 4), torch.nn.Embedding(5, 3)
+        torch.nn.Conv2d(1, 2, 3),
+        torch.nn.BatchNorm2d(2),
+        torch.nn.Flatten(),
+        torch.nn.LSTM(8, 4),
+        torch.nn.Embedding(5, 3),
     )
     torch.save(model.state_dict(), path)
     state = fd.load(path)

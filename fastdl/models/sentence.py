@@ -113,7 +113,9 @@ class SentenceEncoder(nn.Module):
             modes = read_json(folder / "1_Pooling/config.json")
             chosen = [name for key, name in _POOLINGS.items() if modes.get(key)]
             if len(chosen) != 1:
-                raise ValueError(f"{folder / '1_Pooling/config.json'} asks for {chosen or 'no'} pooling, expected one kind")
+                raise ValueError(
+                    f"{folder / '1_Pooling/config.json'} asks for {chosen or 'no'} pooling, expected one kind"
+                )
             pooling = chosen[0]
         if (folder / "modules.json").is_file():
             normalize = any(m["type"].endswith(".Normalize") for m in json.loads((folder / "modules.json").read_text()))

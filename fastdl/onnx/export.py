@@ -71,11 +71,8 @@ def _trace(module, args, inputs, input_names, output_names):
     import onnx
     from onnx import helper
 
-    names = {}
-    if isinstance(module, fd.nn.Module):
-        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-            names[id(tensor)] = name
-    tracer = Tracer({key: _free(name, input_names) for key, name in names.items()})
+    named = [*module.named_parameters(), *module.named_buffers()] if isinstance(module, fd.nn.Module) else []
+    tracer = Tracer([(_free(name, input_names), tensor) for name, tensor in named])
     tracer.reserve([*input_names, *(output_names or ())])
     for name, tensor in zip(input_names, inputs):
         tracer.begin(name, tensor)
@@ -189,7 +186,11 @@ def _compare(session, names, inputs, outputs):
         if expected.shape != theirs.shape or not np.allclose(
             theirs, expected, rtol=tolerance, atol=tolerance * largest, equal_nan=True
         ):
-            worst = np.abs(np.subtract(theirs, expected, dtype=np.float64)).max() if expected.shape == theirs.shape else math.nan
+            worst = (
+                np.abs(np.subtract(theirs, expected, dtype=np.float64)).max()
+                if expected.shape == theirs.shape
+                else math.nan
+            )
             raise fd.Error(
                 f"onnx.export: onnxruntime gives another {output.name} {list(theirs.shape)} than the module "
                 f"{list(expected.shape)} (largest difference {worst:.3g} of {largest:.3g}); the file is not written"

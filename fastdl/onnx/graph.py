@@ -78,7 +78,15 @@ class Node:
         except fd.Error as error:
             error.args = (f"{error}, in {self.label}",)
             raise
-        except (TypeError, ValueError, IndexError, KeyError, ZeroDivisionError, AttributeError, AssertionError) as error:
+        except (
+            TypeError,
+            ValueError,
+            IndexError,
+            KeyError,
+            ZeroDivisionError,
+            AttributeError,
+            AssertionError,
+        ) as error:
             raise fd.Error(f"onnx: {self.label} cannot run: {type(error).__name__}: {error}") from error
         if not isinstance(results, tuple):
             results = (results,)

@@ -31,11 +31,15 @@ class OnnxModule(nn.Module):
     def forward(self, *args, **kwargs):
         values = {name: owner.__dict__[attribute] for name, (owner, attribute) in self._places.items()}
         if len(args) > len(self.input_names):
-            raise TypeError(f"the model takes {len(self.input_names)} inputs ({', '.join(self.input_names)}), got {len(args)}")
+            raise TypeError(
+                f"the model takes {len(self.input_names)} inputs ({', '.join(self.input_names)}), got {len(args)}"
+            )
         given = dict(zip(self.input_names, args))
         for name, value in kwargs.items():
             if name not in self._graph.inputs or name in given:
-                raise TypeError(f"the model has no further input {name!r}; its inputs are {', '.join(self._graph.inputs)}")
+                raise TypeError(
+                    f"the model has no further input {name!r}; its inputs are {', '.join(self._graph.inputs)}"
+                )
             given[name] = value
         for name in self.input_names:
             if name not in given:
@@ -47,7 +51,7 @@ class OnnxModule(nn.Module):
     def _checked(self, name, value):
         """An input as a tensor of the declared type and shape."""
         declared = self._graph.types.get(name)
-        if value is None or isinstance(value, (list, tuple)) and declared is None:
+        if value is None or (isinstance(value, (list, tuple)) and declared is None):
             return value if value is None else [fd.as_tensor(v) for v in value]
         x = fd.as_tensor(value)
         if declared is None:

@@ -6,21 +6,27 @@ from fastdl.onnx.values import CODES
 from fastdl.serialize import to_entry
 
 _SAME = {"detach", "clone", "contiguous", "to_channels_last"}  # another tensor with the same values
+_EMPTY = {"empty_like"}  # only the shape of what they are given matters
 
 
 class Tracer:
     """Observes ops and writes nodes for those that depend on the inputs; all else becomes constants.
 
-    A tensor is known by its Python object, which the tracer keeps; its name changes when it is written to in place.
+    A tensor is known by its Python object, which the tracer keeps. Its name changes when an op writes to it, and, once it
+    is read again, when an op has written to another view of its memory.
+
+    Args:
+        names: the module's tensors: [(name, tensor)].
     """
 
     def __init__(self, names):
         self.nodes, self.initializers = [], {}
-        self.given = names  # id of a parameter or buffer: its name
+        self.given = {id(tensor): name for name, tensor in names}
         self.traced = {}  # id of a tensor: (the tensor, its name now)
-        self.constants = {}  # id of a tensor that was made while tracing: (the tensor, a copy of what it held then)
-        self.stale = {}  # id of a tensor whose memory an op has changed through another: that op
-        self._taken = {*names.values()}
+        self.constants = {}  # id of a tensor that was made while tracing: (the tensor, a copy of what it holds)
+        self.pending = {}  # id of a tensor: [(another view of its memory, the name of what was written to that)]
+        self._module_memory = {_memory(tensor) for _, tensor in names}
+        self._taken = {*self.given.values()}
         self._counts, self._shared = {}, {}
 
     # --- what emitters use ---
@@ -59,11 +65,8 @@ class Tracer:
             return ""
         if not isinstance(value, fd.Tensor):
             return self.constant(value, dtype or fd.get_default_dtype())
-        if id(value) in self.stale:
-            raise fd.Error(
-                f"onnx.export: a tensor {list(value.shape)} is read after {self.stale[id(value)]} changed its memory "
-                "through another; work on a clone()"
-            )
+        if id(value) in self.pending:
+            self._catch_up(value)
         if id(value) in self.traced:
             name = self.traced[id(value)][1]
             return name if dtype in (None, value.dtype) else self.cast(name, dtype)
@@ -103,9 +106,9 @@ class Tracer:
                 )
             return
         in_place = op.endswith("_") or op == "setitem"
-        if not any(id(t) in self.traced for t in _tensors(arguments)):
+        if op in _EMPTY or not any(id(t) in self.traced for t in _tensors(arguments)):
             for t in _tensors((result,)):
-                self._keep(t)
+                self._keep(t, in_place)
             return
         if op in _SAME:
             self._bind(result, self.name(arguments[0]))
@@ -118,8 +121,12 @@ class Tracer:
             raise fd.Error(f"onnx.export: the op {op} has no form in ONNX yet")
         self._bind(result, emit(self, result, *arguments))
 
-    def _keep(self, t):
+    def _keep(self, t, written):
         """A constant made while tracing, as it is now: a later op may write to it."""
+        if written:
+            for key, (other, _) in self.constants.items():
+                if _memory(other) == _memory(t):
+                    self.constants[key] = (other, other.detach().clone())
         if id(t) not in self.given:
             self.constants[id(t)] = (t, t.detach().clone())
 
@@ -129,19 +136,43 @@ class Tracer:
         emit = EMITTERS.get(op if op == "setitem" else op[:-1])
         if emit is None:
             raise fd.Error(f"onnx.export: the op {op} has no form in ONNX yet")
-        if id(target) not in self.traced:
-            if id(target) not in self.constants:
-                raise fd.Error(f"onnx.export: {op} writes what depends on the inputs to a tensor of the module's")
-            # The op has run, so what was there before is in the copy.
-            self.traced[id(target)] = (target, self.name(self.constants[id(target)][1]))
+        if _memory(target) in self._module_memory:
+            raise fd.Error(f"onnx.export: {op} writes what depends on the inputs to a tensor of the module's")
+        self._start(target)
         name = emit(self, target, *arguments)
-        base = _memory(target)
         for store in (self.traced, self.constants):
             for key, (other, _) in store.items():
-                if other is not target and _memory(other) == base and other.numel():
-                    self.stale[key] = op
+                if other is not target and _memory(other) == _memory(target) and other.numel() and target.numel():
+                    self.pending.setdefault(key, []).append((target, name))
         self.traced[id(target)] = (target, name)
-        self.stale.pop(id(target), None)
+        self.pending.pop(id(target), None)
+
+    def _start(self, tensor):
+        """Makes a constant that was written to a traced tensor. The op has run: what was there before is in the copy."""
+        if id(tensor) not in self.traced:
+            if id(tensor) not in self.constants:
+                raise fd.Error("onnx.export: a tensor from outside of the module is written to")
+            self.traced[id(tensor)] = (tensor, self.name(self.constants[id(tensor)][1]))
+
+    def _catch_up(self, tensor):
+        """Puts what was written through other views of a tensor's memory into its value."""
+        writes = self.pending.pop(id(tensor))
+        self._start(tensor)
+        name = self.traced[id(tensor)][1]
+        own = _places(tensor)
+        for other, written in writes:
+            theirs = _places(other)
+            where = fd.full((int(fd.cat([own, theirs]).amax()) + 1,), -1)
+            where[theirs] = fd.arange(theirs.numel())
+            source = where[own]  # for each element of the tensor, which of the written ones it is
+            mine = (source >= 0).nonzero().reshape(-1)
+            if not mine.numel():
+                continue
+            new = self.node("Gather", [self.reshape(written, [-1]), self.constant(source[mine])], axis=0)
+            if mine.numel() < own.numel():
+                new = self.node("ScatterElements", [self.reshape(name, [-1]), self.constant(mine), new], axis=0)
+            name = self.reshape(new, tensor.shape)
+        self.traced[id(tensor)] = (tensor, name)
 
     def _bind(self, result, names):
         if isinstance(result, fd.Tensor):
@@ -167,6 +198,14 @@ def initializer(tensor):
 def _memory(tensor):
     """Where a tensor's memory begins: equal for all views of it."""
     return tensor.data_ptr() - tensor.storage_offset() * tensor.itemsize
+
+
+def _places(tensor):
+    """Where in its memory each element lies, flattened."""
+    places = fd.full((1,), tensor.storage_offset())
+    for size, stride in zip(tensor.shape, tensor.stride()):
+        places = (places.unsqueeze(1) + fd.arange(size) * stride).reshape(-1)
+    return places
 
 
 def _tensors(values):

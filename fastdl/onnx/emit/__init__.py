@@ -7,7 +7,5 @@ written to) and the op's arguments, and gives the name of the result, or a list 
 from . import elementwise, layers, reduce, shape
 
 EMITTERS = {
-    name: function
-    for family in (elementwise, layers, reduce, shape)
-    for name, function in family.EMITTERS.items()
+    name: function for family in (elementwise, layers, reduce, shape) for name, function in family.EMITTERS.items()
 }

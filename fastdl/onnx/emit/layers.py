@@ -115,7 +115,7 @@ def _adaptive_avg_pool(g, out, x, dims, output_size):
 
 
 def _adaptive_max_pool(g, out, x, dims, output_size):
-    y, places = out
+    y, _places = out
     if _even(x, y, dims):
         kernel = [a // b for a, b in zip(x.shape[-dims:], y.shape[-dims:])]
         return _max_pool_with_indices(g, out, x, dims, kernel)
@@ -148,7 +148,9 @@ def _batch_norm(g, out, x, mean, var, weight=None, bias=None, training=False, mo
         inputs = [g.name(x), _or_full(g, weight, size, 1, kind), _or_full(g, bias, size, 0, kind)]
         return g.node("BatchNormalization", [*inputs, g.name(mean, kind), g.name(var, kind)], epsilon=float(eps))
     if mean is not None:
-        raise fd.Error("onnx.export: batch_norm changes its running statistics, as in training; use track_running_stats=False")
+        raise fd.Error(
+            "onnx.export: batch_norm changes its running statistics, as in training; use track_running_stats=False"
+        )
     axes = g.constant([d for d in range(x.ndim) if d != 1])
     name = g.name(x)
     centred = g.node("Sub", [name, g.node("ReduceMean", [name, axes])])
@@ -223,9 +225,7 @@ def _recurrent(operator, order, states):
 # --- attention ---
 
 
-def _attention(
-    g, out, q, k, v, mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
-):
+def _attention(g, out, q, k, v, mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
     kind = q.dtype
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     names = [g.name(k), g.name(v)]

@@ -94,7 +94,7 @@ def _getitem(g, out, x, index):
         if len(parts) == 1 and parts[0].dtype != fd.bool:
             return g.node("Gather", [g.name(x), g.name(parts[0], fd.int64)], axis=0)
         raise fd.Error("onnx.export: only x[index] is supported where the index depends on the inputs")
-    basic = all(p is None or p is Ellipsis or isinstance(p, (int, slice)) and not isinstance(p, bool) for p in parts)
+    basic = all(p is None or p is Ellipsis or (isinstance(p, (int, slice)) and not isinstance(p, bool)) for p in parts)
     if not basic:
         return _picked(g, out, x, lambda numbers: numbers[index])
     taken = sum(isinstance(p, (int, slice)) for p in parts)
@@ -116,7 +116,9 @@ def _getitem(g, out, x, index):
 
 def _setitem(g, out, x, index, value):
     """The elements at fixed places replaced."""
-    if any(isinstance(p, fd.Tensor) and not g.is_constant(p) for p in (index if isinstance(index, tuple) else (index,))):
+    if any(
+        isinstance(p, fd.Tensor) and not g.is_constant(p) for p in (index if isinstance(index, tuple) else (index,))
+    ):
         raise fd.Error("onnx.export: writing to places that depend on the inputs is not supported")
     places = fd.arange(x.numel()).reshape(x.shape)[index]
     new = g.name(value, x.dtype)
@@ -187,7 +189,9 @@ def _scatter(reduction):
 
 def _take_along_dim(g, out, x, indices, dim=None):
     if dim is None:
-        return g.node("Gather", [g.reshape(g.name(x), [x.numel()]), g.reshape(g.name(indices, fd.int64), [indices.numel()])])
+        return g.node(
+            "Gather", [g.reshape(g.name(x), [x.numel()]), g.reshape(g.name(indices, fd.int64), [indices.numel()])]
+        )
     dim = dim % x.ndim
     wide = [a if i == dim else b for i, (a, b) in enumerate(zip(x.shape, out.shape))]
     name = g.node("Expand", [g.name(x), g.constant(wide)])

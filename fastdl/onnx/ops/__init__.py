@@ -11,7 +11,18 @@ from . import attention, control, elementwise, image, linear, pool, quantize, re
 OPERATORS = {
     name: function
     for family in (
-        attention, control, elementwise, image, linear, pool, quantize, recurrent, reduce, shape, signal, training,
-    )  # fmt: skip
+        attention,
+        control,
+        elementwise,
+        image,
+        linear,
+        pool,
+        quantize,
+        recurrent,
+        reduce,
+        shape,
+        signal,
+        training,
+    )
     for name, function in family.OPERATORS.items()
 }

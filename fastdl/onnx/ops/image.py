@@ -307,7 +307,9 @@ def non_max_suppression(
                 best, order = order[0], order[1:]
                 chosen.append([image, label, int(best)])
                 kept += 1
-                edges = fd.minimum(high[image, order], high[image, best]) - fd.maximum(low[image, order], low[image, best])
+                edges = fd.minimum(high[image, order], high[image, best]) - fd.maximum(
+                    low[image, order], low[image, best]
+                )
                 shared = edges.clamp(min=0).prod(-1)
                 union = area[image, order] + area[image, best] - shared
                 order = order[~((union > 0) & (shared > overlap * union))]

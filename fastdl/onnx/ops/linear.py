@@ -170,9 +170,7 @@ def conv_transpose(
     """The gradient of a convolution: all of it is computed, then the pads are cut off."""
     n = x.ndim - 2
     strides, dilations, extra = strides or [1] * n, dilations or [1] * n, output_padding or [0] * n
-    full = [
-        (size - 1) * s + (k - 1) * d + 1 for size, k, s, d in zip(x.shape[2:], w.shape[2:], strides, dilations)
-    ]
+    full = [(size - 1) * s + (k - 1) * d + 1 for size, k, s, d in zip(x.shape[2:], w.shape[2:], strides, dilations)]
     if output_shape is not None:
         output_shape = output_shape[-n:]
     elif auto_pad in ("SAME_UPPER", "SAME_LOWER"):
@@ -183,7 +181,9 @@ def conv_transpose(
         low = [t // 2 if auto_pad == "SAME_UPPER" else t - t // 2 for t in total]
         high = [t - a for t, a in zip(total, low)]
     else:
-        low, high = window_pads("VALID" if auto_pad == "VALID" else "NOTSET", pads, full, w.shape[2:], strides, dilations)
+        low, high = window_pads(
+            "VALID" if auto_pad == "VALID" else "NOTSET", pads, full, w.shape[2:], strides, dilations
+        )
     if n in (1, 2):
         function = F.conv_transpose1d if n == 1 else F.conv_transpose2d
         y = function(x, w, None, tuple(strides), 0, 0, group, tuple(dilations))
@@ -206,7 +206,18 @@ def _conv_transpose_windows(x, w, strides, dilations, group):
 
 
 def deform_conv(
-    x, w, offset, b=None, mask=None, *, dilations=None, group=1, kernel_shape=None, offset_group=1, pads=None, strides=None
+    x,
+    w,
+    offset,
+    b=None,
+    mask=None,
+    *,
+    dilations=None,
+    group=1,
+    kernel_shape=None,
+    offset_group=1,
+    pads=None,
+    strides=None,
 ):
     """A convolution that reads every tap at its place plus an offset, bilinearly (Dai et al., 2017; Zhu et al., 2019)."""
     from fastdl.onnx.ops.image import sample_linear

@@ -25,7 +25,16 @@ def _geometry(x, kernel, strides, dilations, auto_pad, pads, ceil_mode):
 
 
 def max_pool(
-    x, *, kernel_shape, auto_pad="NOTSET", ceil_mode=0, dilations=None, pads=None, storage_order=0, strides=None, n_outputs=1
+    x,
+    *,
+    kernel_shape,
+    auto_pad="NOTSET",
+    ceil_mode=0,
+    dilations=None,
+    pads=None,
+    storage_order=0,
+    strides=None,
+    n_outputs=1,
 ):
     strides, dilations, low, high, over = _geometry(x, kernel_shape, strides, dilations, auto_pad, pads, ceil_mode)
     n = len(kernel_shape)
@@ -88,9 +97,7 @@ def max_unpool(x, indices, output_shape=None, *, kernel_shape, pads=None, stride
     n = len(kernel_shape)
     strides = strides or [1] * n
     low, high = window_pads("NOTSET", pads, x.shape[2:], kernel_shape, strides, [1] * n)
-    sizes = [
-        (size - 1) * s + k - a - b for size, s, k, a, b in zip(x.shape[2:], strides, kernel_shape, low, high)
-    ]
+    sizes = [(size - 1) * s + k - a - b for size, s, k, a, b in zip(x.shape[2:], strides, kernel_shape, low, high)]
     full = [*x.shape[:2], *sizes]
     out = fd.zeros(math.prod(full), dtype=x.dtype).index_put((indices.reshape(-1),), x.reshape(-1)).reshape(full)
     if output_shape is None:

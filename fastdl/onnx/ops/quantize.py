@@ -8,7 +8,7 @@ from fastdl.onnx.values import axis_of, dtype_of
 
 def _along(v, x, axis, block_size=0):
     """A scale or zero point for all of x, one for each place along the axis, or one for each block along it."""
-    if v is None or v.ndim == 0 or v.numel() == 1 and v.ndim <= 1:
+    if v is None or v.ndim == 0 or (v.numel() == 1 and v.ndim <= 1):
         return v if v is None else v.reshape(())
     axis = axis_of(axis, x.ndim)
     if block_size:
@@ -59,8 +59,16 @@ def _centred(x, zero_point, axis):
 def matmul_integer(a, b, a_zero_point=None, b_zero_point=None):
     """The zero point of a belongs to rows, that of b to columns."""
     rows = a_zero_point is not None and a_zero_point.ndim == 1 and a_zero_point.numel() > 1
-    a = _centred(a, a_zero_point, -2) if rows or a_zero_point is None or a_zero_point.ndim < 2 else a.double() - a_zero_point.double()
-    b = _centred(b, b_zero_point, -1) if b_zero_point is None or b_zero_point.ndim < 2 else b.double() - b_zero_point.double()
+    a = (
+        _centred(a, a_zero_point, -2)
+        if rows or a_zero_point is None or a_zero_point.ndim < 2
+        else a.double() - a_zero_point.double()
+    )
+    b = (
+        _centred(b, b_zero_point, -1)
+        if b_zero_point is None or b_zero_point.ndim < 2
+        else b.double() - b_zero_point.double()
+    )
     return (a @ b).to(fd.int32)
 
 

@@ -130,7 +130,16 @@ def _recurrent(gates, states, default, step, kernel):
                 options["peepholes"] = p[d].chunk(3) if p is not None else (0.0, 0.0, 0.0)
                 functions = _activations(chosen, activation_alpha, activation_beta)
                 y = _steps(
-                    step, _turned(x, lengths) if backwards else x, state, w[d], r[d], b_in, b_hidden, functions, lengths, options
+                    step,
+                    _turned(x, lengths) if backwards else x,
+                    state,
+                    w[d],
+                    r[d],
+                    b_in,
+                    b_hidden,
+                    functions,
+                    lengths,
+                    options,
                 )
                 y = (_turned(y[0], lengths) if backwards else y[0], y[1])
             outputs.append(y[0])

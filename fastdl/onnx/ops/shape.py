@@ -171,7 +171,12 @@ def constant(
 ):  # fmt: skip
     if value is not None:
         return value
-    for given, dtype in ((value_float, fd.float32), (value_floats, fd.float32), (value_int, fd.int64), (value_ints, fd.int64)):
+    for given, dtype in (
+        (value_float, fd.float32),
+        (value_floats, fd.float32),
+        (value_int, fd.int64),
+        (value_ints, fd.int64),
+    ):
         if given is not None:
             return fd.tensor(given, dtype=dtype)
     raise fd.DTypeError("Constant: strings and sparse tensors are not supported")

@@ -80,9 +80,7 @@ def mel_weight_matrix(bins, dft_length, sample_rate, lower, upper, *, output_dat
     spectrum = int(length) // 2 + 1
     low, high = (2595 * math.log10(1 + f / 700) for f in (lower, upper))
     step = (high - low) / (bins + 2)  # the standard's reference divides by one more than there are gaps
-    edges = [
-        int((length + 1) * (700 * (10 ** ((low + i * step) / 2595) - 1)) // rate) for i in range(int(bins) + 2)
-    ]
+    edges = [int((length + 1) * (700 * (10 ** ((low + i * step) / 2595) - 1)) // rate) for i in range(int(bins) + 2)]
     out = [[0.0] * int(bins) for _ in range(spectrum)]
     for i in range(int(bins)):
         left, centre, right = edges[i : i + 3]
