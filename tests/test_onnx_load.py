@@ -147,15 +147,17 @@ def test_opsets():
     node = helper.make_node("Relu", ["x"], ["y"])
     with pytest.raises(ValueError, match="opset 99, expected at most 28"):
         fd.onnx.load(model([node], opset=99))
-    with pytest.raises(ValueError, match=r"Relu as of opset 6 \(node 0\)"):
-        fd.onnx.load(model([node], opset=9))
+    with pytest.raises(ValueError, match="opset 0 and cannot be converted"):
+        fd.onnx.load(model([node], opset=0))
+    with pytest.raises(ValueError, match=r"Gelu \(not in opset 13\)"):
+        fd.onnx.load(model([helper.make_node("Gelu", ["x"], ["y"])], opset=9))
     with pytest.raises(ValueError, match=r"Gelu \(not in opset 13\) \(node 0\)"):
         fd.onnx.load(model([helper.make_node("Gelu", ["x"], ["y"])], opset=13))
     without = model([node])
     del without.opset_import[:]
     with pytest.raises(ValueError, match="imports no version"):
         fd.onnx.load(without)
-    for opset in range(14, 29):  # Relu is of 14
+    for opset in range(6, 29):
         assert fd.onnx.load(model([node], opset=opset))(X).tolist() == X.relu().tolist()
 
 
@@ -206,14 +208,28 @@ def test_bytes_that_do_not_fit_a_shape():
         fd.onnx.load(model([helper.make_node("Add", ["x", "w"], ["y"])], initializers=[weight]))
 
 
+def test_models_of_older_opsets_are_converted():
+    """Their Softmax flattened what follows the axis; Squeeze had axes as an attribute; Clip its limits."""
+    nodes = [
+        helper.make_node("Clip", ["x"], ["c"], min=-3.0, max=4.0),
+        helper.make_node("Unsqueeze", ["c"], ["u"], axes=[0]),
+        helper.make_node("Softmax", ["u"], ["s"], axis=1),
+        helper.make_node("Squeeze", ["s"], ["y"], axes=[0]),
+    ]
+    expected = X.clamp(-3, 4).reshape(-1).softmax(0).reshape(2, 3)
+    np.testing.assert_allclose(fd.onnx.load(model(nodes, opset=9))(X).numpy(), expected.numpy(), rtol=1e-6)
+
+
 # --- external data
 
 
-def external(path, location, **more):
+def external(path, location, opset=20, **more):
     weight = TensorProto(name="w", data_type=FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
     for key, value in {"location": location, **more}.items():
         weight.external_data.add(key=key, value=str(value))
-    path.write_bytes(model([helper.make_node("Add", ["x", "w"], ["y"])], initializers=[weight]).SerializeToString())
+    path.write_bytes(
+        model([helper.make_node("Add", ["x", "w"], ["y"])], initializers=[weight], opset=opset).SerializeToString()
+    )
 
 
 def test_external_data(tmp_path):
@@ -224,6 +240,8 @@ def test_external_data(tmp_path):
     (folder / "data" / "w.bin").write_bytes(values.tobytes())
     external(path, "data/w.bin", offset=4, length=12)
     assert fd.onnx.load(path)(X).tolist() == (X.numpy() + values[1:4]).tolist()
+    external(path, "data/w.bin", opset=9, offset=0, length=12)
+    assert fd.onnx.load(path)(X).tolist() == (X.numpy() + values[:3]).tolist()
 
 
 @pytest.mark.parametrize("location", ["../secret", "{root}/secret", "link", "missing", "", "data/../../secret"])

@@ -1,6 +1,7 @@
-"""The node tests that ONNX's own package carries, on fastdl: every operator by its standard's examples."""
+"""The tests that ONNX's own package carries, on fastdl: every operator by its standard's examples, and small models."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +85,40 @@ def test_node(name):
         if name in RANDOM:
             check_random(actual, inputs, expected)
             continue
+        for a, b in zip(actual, expected):
+            compare(a, b)
+
+
+# --- small models of older opsets, on disk
+
+MODELS = {f"{kind}/{case.name}": case for kind in ("pytorch-converted", "pytorch-operator", "simple")
+          for case in load_model_tests(kind=kind)}  # fmt: skip
+
+
+def stored(folder, kind):
+    """The tensors in a folder's files kind_0.pb, kind_1.pb, ..."""
+    paths = sorted(folder.glob(f"{kind}_*.pb"), key=lambda path: int(path.stem.split("_")[1]))
+    return [onnx.load_tensor(path) for path in paths]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name):
+    case = MODELS[name]
+    path = Path(case.model_dir) / "model.onnx"
+    if "strnorm" in name or "gradient_of" in name:
+        with pytest.raises(
+            fd.Error, match=r"unsupported operators: (StringNormalizer|ai\.onnx\.preview\.training\.Gradient) "
+        ):
+            fd.onnx.load(path)
+        return
+    model = fd.onnx.load(path)
+    folders = sorted(Path(case.model_dir).glob("test_data_set_*"))
+    assert folders
+    for folder in folders:
+        actual = model(*(tensor(x) for x in stored(folder, "input")))
+        actual = actual if isinstance(actual, tuple) else (actual,)
+        expected = stored(folder, "output")
+        assert len(actual) == len(expected)
         for a, b in zip(actual, expected):
             compare(a, b)
 

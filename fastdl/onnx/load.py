@@ -5,7 +5,8 @@ import os
 import fastdl as fd
 from fastdl import nn
 from fastdl.extras import require
-from fastdl.onnx.graph import Compiler
+from fastdl.onnx.graph import OPSETS, Compiler
+from fastdl.onnx.values import with_external_data
 
 
 class OnnxModule(nn.Module):
@@ -106,7 +107,7 @@ def load(path):
             that use them), or external data lies outside of the folder. DTypeError: elements of a type that fastdl lacks.
         ImportError: the package onnx is not installed. OSError: the file cannot be read.
 
-    Source: the ONNX standard, opsets 13 to 28, and older operators that have not changed since.
+    Source: the ONNX standard, opsets 13 to 28; models of older opsets are converted by ONNX's own converter first.
 
     >>> model = fd.onnx.load("model.onnx")  # doctest: +SKIP
     >>> y = model(x)  # doctest: +SKIP
@@ -126,11 +127,37 @@ def load(path):
             raise fd.ValueError(f"onnx: {os.fspath(path)} is no complete ONNX file: {error}") from error
         if not model.HasField("graph"):
             raise fd.ValueError(f"onnx: {os.fspath(path)} is no complete ONNX file: it has no graph")
-    compiler = Compiler(model, folder)
-    compiler.check(model.graph)
-    graph = compiler.graph(model.graph)
+    current = _converted(model, folder)
+    compiler = Compiler(current, folder)
+    compiler.check(current.graph)
+    graph = compiler.graph(current.graph)
     try:
-        onnx.checker.check_model(model if folder is None else os.fspath(path))
+        # By its path the checker finds external data, which a converted model no longer has.
+        onnx.checker.check_model(os.fspath(path) if folder is not None and current is model else current)
     except Exception as error:  # ValidationError, and what the checker's C++ part throws
         raise fd.ValueError(f"onnx: no valid model: {error}") from error
     return OnnxModule(graph).eval()
+
+
+def _converted(model, folder):
+    """The model in opset 13, if it was written for an older one."""
+    import onnx
+
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), None)
+    if opset is None or opset >= OPSETS[0]:
+        return model
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            tensor.CopyFrom(with_external_data(tensor, f"initializer {tensor.name!r}", folder))
+    if opset < 9 and any(node.op_type == "Scan" for node in model.graph.node):
+        raise fd.ValueError(
+            "onnx: unsupported operators: Scan as of opset 8"
+        )  # over batches; the converter misses that
+    try:
+        converted = onnx.version_converter.convert_version(model, OPSETS[0])
+    except Exception as error:  # the converter's C++ part throws several kinds
+        raise fd.ValueError(
+            f"onnx: the model is of opset {opset} and cannot be converted to {OPSETS[0]}: {error}"
+        ) from error
+    converted.ir_version = max(converted.ir_version, 4)  # of before 4, initializers would have to be inputs too
+    return converted

@@ -49,7 +49,7 @@ def tensor_of(proto, what, folder=None):
 
     dtype_of(proto.data_type, what)
     if proto.data_location == onnx.TensorProto.EXTERNAL:
-        proto = _with_external_data(proto, what, folder)
+        proto = with_external_data(proto, what, folder)
     try:
         array = onnx.numpy_helper.to_array(proto)
         return to_tensor(what, TYPES[proto.data_type][2], array.shape, bytearray(array.tobytes()), "an ONNX file")
@@ -59,7 +59,7 @@ def tensor_of(proto, what, folder=None):
         raise fd.ValueError(f"onnx: {what} is damaged: {error}") from error
 
 
-def _with_external_data(proto, what, folder):
+def with_external_data(proto, what, folder):
     """The TensorProto with its bytes, which another file holds."""
     import onnx
 

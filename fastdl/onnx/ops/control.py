@@ -67,7 +67,10 @@ def sequence_map(sequence, *others, body):
 
 def sequence_insert(sequence, tensor, position=None):
     out = list(sequence)
-    out.insert(len(out) if position is None else _place(position, len(out) + 1), tensor)
+    i = len(out) if position is None else int(number(position))
+    if not -len(out) <= i <= len(out):
+        raise fd.IndexError(f"SequenceInsert: position {i} is out of range for a sequence of {len(out)}")
+    out.insert(i, tensor)
     return out
 
 

@@ -108,6 +108,9 @@ def leaky_relu(x, *, alpha=0.01):
 
 
 def prelu(x, slope):
+    """A slope that broadcasts; also, as before opset 7, one a channel."""
+    if slope.ndim == 1 and x.ndim > 2 and slope.shape[0] not in (1, x.shape[-1]):
+        slope = slope.reshape(-1, *(1,) * (x.ndim - 2))
     return fd.where(x > 0, x, slope * x)
 
 
