@@ -344,3 +344,84 @@ def test_a_value_that_the_module_froze_is_found(path):
 
 def test_float16(path):
     round_trip(nn.Linear(3, 2).half(), (X.half(),), path)
+
+
+# --- free sizes
+
+FREE = {
+    "cnn": (
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.ZeroPad2d(1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 5)
+        ),
+        lambda: fd.randn(2, 3, 8, 8), {0: "N"},
+    ),
+    "image size": (
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.PixelShuffle(2), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        lambda: fd.randn(2, 3, 8, 9), {0: "N", 2: "H", 3: "W"},
+    ),
+    "lstm": (lambda: nn.LSTM(5, 7, 2, bidirectional=True), lambda: fd.randn(4, 3, 5), {0: "T", 1: "N"}),
+    "gru": (lambda: nn.GRU(5, 7, batch_first=True), lambda: fd.randn(4, 3, 5), {0: "N", 1: "T"}),
+    "transformer": (
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2), lambda: fd.randn(2, 5, 8),
+        {0: "N", 1: "T"},
+    ),
+    "causal attention": (
+        lambda: lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True), lambda: fd.randn(2, 3, 5, 4), {0: "N", 2: "T"}
+    ),
+    "mask and places": (
+        lambda: lambda x: (x + nn.transformer.generate_square_subsequent_mask(x.shape[1]))[:, -1] * fd.arange(x.shape[1]),
+        lambda: fd.randn(2, 4, 4)[:, :4, :4], {0: "N"},
+    ),
+    "sums of sizes": (lambda: lambda x: fd.cat([x, x[1:], fd.zeros(2, x.shape[1])]).reshape(-1), lambda: fd.randn(3, 4), {0: "a", 1: "b"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_free_sizes(path, name):
+    make, args, axes = FREE[name]
+    module, x = make(), args()
+    if isinstance(module, nn.Module):
+        module.eval()
+    fd.onnx.export(module, x, path, dynamic_axes={"input_0": axes})
+    loaded = fd.onnx.load(path)
+    for extra in (0, 1, 4):
+        places = [fd.arange(n + extra if d in axes else n) % n for d, n in enumerate(x.shape)]
+        other = x
+        for d, p in enumerate(places):
+            other = other.index_select(d, p)
+        actual, expected = flat(loaded(other)), flat(module(other))
+        for a, b in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_declared_sizes(path):
+    fd.onnx.export(
+        nn.Flatten(), fd.randn(2, 3, 4), path, input_names=["x"], dynamic_axes={"x": {0: "batch", 2: "width"}}
+    )
+    graph = onnx.load(path).graph
+    assert [d.dim_param or d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] == ["batch", 3, "width"]
+    assert [d.dim_param or d.dim_value for d in graph.output[0].type.tensor_type.shape.dim] == [
+        "batch",
+        "output_0_size_1",
+    ]
+    fd.onnx.export(nn.Linear(4, 2), fd.randn(2, 4), path, dynamic_axes={"input_0": [0]})
+    graph = onnx.load(path).graph
+    assert graph.output[0].type.tensor_type.shape.dim[0].dim_param == "input_0_size_0"
+
+
+@pytest.mark.parametrize(
+    ("module", "axes", "message"),
+    [
+        (lambda x: x, {"y": [0]}, "dynamic_axes name 'y'"),
+        (lambda x: x, {"input_0": [2]}, "dimension 2 is out of range"),
+        (lambda x: x, {"input_0": {0: "n", 1: "n"}}, "'n' is 2 and, in input_0, 3"),
+        (lambda x: x * x.shape[0], {"input_0": [0]}, "other values at other sizes"),
+        (lambda x: x.relu() if x.shape[0] > 3 else x.abs() + 1, {"input_0": [0]}, "nodes|depends on a size"),
+        (lambda x: x + fd.rand(x.shape[0], 1), {"input_0": [0]}, "neither uniform"),
+        (lambda x: x.reshape(-1)[: x.shape[0] ** 2], {"input_0": [0]}, "no simple way|other output"),
+    ],
+)
+def test_sizes_that_cannot_be_free(path, module, axes, message):
+    with pytest.raises(fd.Error, match=message):
+        fd.onnx.export(module, X, path, dynamic_axes=axes)
+    assert not path.exists()

@@ -6,21 +6,23 @@ import fastdl as fd
 from fastdl.extras import require
 from fastdl.files import atomic_write
 from fastdl.observe import observed
-from fastdl.onnx.trace import Tracer
+from fastdl.onnx.dynamic import Resizer, variants
+from fastdl.onnx.trace import Tracer, helper
 from fastdl.onnx.values import CODES
 
 OPSET = 20  # what the emitters write
 
-# The largest difference to onnxruntime, in units of the largest value.
+# The largest difference to onnxruntime, in units of the largest value; sums that cancel may differ by a few units in the
+# last place of 1 besides.
 _TOLERANCE = {fd.float16: 1e-2, fd.float32: 1e-4, fd.float64: 1e-8}
 
 
-def export(module, args, path, *, input_names=None, output_names=None):
+def export(module, args, path, *, input_names=None, output_names=None, dynamic_axes=None):
     """Writes a module to an ONNX file, once ONNX's checker and onnxruntime agree with it.
 
-    The module is called once, in evaluation mode, and its ops are recorded: what Python decides, by shapes or settings,
-    is fixed in the file, and so are the shapes of the inputs. The file is then run by onnxruntime on ``args`` and on the
-    same numbers in another order, and written (atomically) only if its outputs are the module's.
+    The module is called in evaluation mode and its ops are recorded: what Python decides is fixed in the file, and so are
+    the shapes, except for ``dynamic_axes``. The file is then run by onnxruntime on ``args``, on the same numbers in
+    another order and at other sizes of the free dimensions, and written (atomically) only if its outputs are the module's.
 
     Args:
         module: an :class:`nn.Module`, or any function of tensors.
@@ -29,32 +31,51 @@ def export(module, args, path, *, input_names=None, output_names=None):
         path: the file.
         input_names, output_names: names for the tensors in the arguments and in the result, in order; by default
             ``input_0``, ... and ``output_0``, .... Parameters and buffers keep their names.
+        dynamic_axes: by an input's name the dimensions whose size is free, with a name for the size:
+            ``{"input_0": {0: "batch"}}``, or ``{"input_0": [0]}``. Equal names are one size. The outputs' follow.
 
     Raises:
-        Error: an op that has no form in ONNX, a tensor's value read on the host, random numbers, or a result that
-            onnxruntime does not agree with. No file is written then.
+        Error: an op that has no form in ONNX, a tensor's value read on the host, random numbers, something that depends on
+            a free size by more than a shape, or a result that onnxruntime does not agree with. No file is written then.
         ImportError: the packages onnx and onnxruntime are not installed. OSError: the file cannot be written.
 
     Source: the ONNX standard, opset 20.
 
     >>> fd.onnx.export(nn.Linear(4, 2), fd.zeros(3, 4), "linear.onnx")  # doctest: +SKIP
     """
-    onnx = require("onnx", "fastdl.onnx", "onnx")
-    runtime = require("onnxruntime", "fastdl.onnx.export", "onnx")
+    require("onnx", "fastdl.onnx", "onnx")
+    require("onnxruntime", "fastdl.onnx.export", "onnx")
     args = args if isinstance(args, tuple) else (args,)
     inputs = list({id(t): t for t in flat_tensors(args)}.values())
     if not inputs:
         raise fd.ValueError("onnx.export: args hold no tensor")
     input_names = _names("input", input_names, len(inputs))
+    places, sizes = _symbols(dynamic_axes or {}, dict(zip(input_names, inputs)))
+    samples = [sizes, *(variants(sizes) if sizes else ())]
     with _evaluation(module), fd.no_grad():
-        model, outputs = _trace(module, args, inputs, input_names, output_names)
-        content = model.SerializeToString()
-        try:
-            onnx.checker.check_model(model, full_check=True)
-            session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        except Exception as error:  # of classes of their own
-            raise fd.Error(f"onnx.export: the model is refused, and not written: {error}") from error
-        _compare(session, input_names, inputs, outputs)
+        feeds, traces = [], []
+        for sample in samples:
+            resized = {id(t): _resized(t, name, places, sample) for name, t in zip(input_names, inputs)}
+            feeds.append(list(resized.values()))
+            traces.append(_trace(module, _replaced(args, resized), feeds[-1], input_names, output_names))
+        output_names = _names("output", output_names, len(traces[0].outputs))
+        resizer = Resizer(traces, samples, {symbol: where[0] for symbol, where in places.items()})
+        output_sizes = [resizer.output_sizes(i) for i in range(len(output_names))]
+        resizer.run()
+        traces[0].tidy()
+        input_sizes = [list(t.shape) for t in inputs]
+        for symbol, where in places.items():
+            for name, dim in where:
+                input_sizes[input_names.index(name)][dim] = symbol
+        content = _model(
+            module,
+            traces[0],
+            [*zip(input_names, inputs, input_sizes)],
+            [*zip(output_names, traces[0].outputs, output_sizes)],
+        )
+        session = _session(content)
+        for feed, trace in zip(feeds, traces):
+            _compare(session, input_names, feed, trace.outputs)
         others = {id(t): _in_other_order(t) for t in inputs}
         try:
             outputs = flat_tensors((module(*_replaced(args, others)),))
@@ -66,11 +87,39 @@ def export(module, args, path, *, input_names=None, output_names=None):
         file.write(content)
 
 
-def _trace(module, args, inputs, input_names, output_names):
-    """(the model, the module's outputs)."""
-    import onnx
-    from onnx import helper
+def _symbols(dynamic_axes, inputs):
+    """(by symbol [(input, dimension)], by symbol its size in the arguments)."""
+    places, sizes = {}, {}
+    for name, axes in dynamic_axes.items():
+        if name not in inputs:
+            raise fd.ValueError(f"onnx.export: dynamic_axes name {name!r}; the inputs are {', '.join(inputs)}")
+        shape = inputs[name].shape
+        named = axes.items() if isinstance(axes, dict) else ((dim, f"{name}_size_{dim}") for dim in axes)
+        for dim, symbol in named:
+            if not -len(shape) <= dim < len(shape):
+                raise fd.IndexError(
+                    f"onnx.export: dynamic_axes: dimension {dim} is out of range for {name} {list(shape)}"
+                )
+            dim = dim % len(shape)
+            if sizes.setdefault(symbol, shape[dim]) != shape[dim]:
+                raise fd.ShapeError(f"onnx.export: {symbol!r} is {sizes[symbol]} and, in {name}, {shape[dim]}")
+            places.setdefault(symbol, []).append((name, dim))
+    if any(n == 0 for n in sizes.values()):
+        raise fd.ShapeError(f"onnx.export: a free dimension must not be empty in args: {sizes}")
+    return places, sizes
 
+
+def _resized(t, name, places, sizes):
+    """The tensor with the sizes of a sample, its elements repeated."""
+    for symbol, where in places.items():
+        for owner, dim in where:
+            if owner == name and t.shape[dim] != sizes[symbol]:
+                t = t.detach().index_select(dim, fd.arange(sizes[symbol]) % t.shape[dim])
+    return t
+
+
+def _trace(module, args, inputs, input_names, output_names):
+    """A Tracer that has seen the module run; its ``outputs`` are the module's."""
     named = [*module.named_parameters(), *module.named_buffers()] if isinstance(module, fd.nn.Module) else []
     tracer = Tracer([(_free(name, input_names), tensor) for name, tensor in named])
     tracer.reserve([*input_names, *(output_names or ())])
@@ -78,34 +127,50 @@ def _trace(module, args, inputs, input_names, output_names):
         tracer.begin(name, tensor)
     with observed(tracer):
         result = module(*args)
-    outputs = flat_tensors((result,))
-    if not outputs:
+    tracer.outputs = flat_tensors((result,))
+    if not tracer.outputs:
         raise fd.Error("onnx.export: the module gives no tensor")
-    output_names = _names("output", output_names, len(outputs))
-    for name, tensor in zip(output_names, outputs):
-        tracer.nodes.append(helper.make_node("Identity", [tracer.name(tensor)], [name], name=f"give_{name}"))
+    output_names = _names("output", output_names, len(tracer.outputs))
+    for name, tensor in zip(output_names, tracer.outputs):
+        tracer.nodes.append(helper().make_node("Identity", [tracer.name(tensor)], [name], name=f"give_{name}"))
+    return tracer
 
-    def info(name, tensor):
-        return helper.make_tensor_value_info(name, CODES[tensor.dtype], list(tensor.shape))
 
-    graph = helper.make_graph(
-        tracer.nodes,
+def _model(module, trace, inputs, outputs):
+    """The file's bytes, which ONNX's checker accepts; inputs and outputs are (name, tensor, sizes)."""
+    import onnx
+
+    def info(name, tensor, sizes):
+        return helper().make_tensor_value_info(name, CODES[tensor.dtype], sizes)
+
+    graph = helper().make_graph(
+        trace.nodes,
         type(module).__name__,
-        [info(name, tensor) for name, tensor in zip(input_names, inputs)],
-        [info(name, tensor) for name, tensor in zip(output_names, outputs)],
-        list(tracer.initializers.values()),
+        [info(*i) for i in inputs],
+        [info(*o) for o in outputs],
+        list(trace.initializers.values()),
     )
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(
-        graph,
-        producer_name="fastdl",
-        producer_version=fd.__version__,
-        opset_imports=opsets,
-        ir_version=helper.find_min_ir_version_for(opsets),
-    )
+    opsets = [helper().make_opsetid("", OPSET)]
+    model = helper().make_model(
+        graph, producer_name="fastdl", producer_version=fd.__version__, opset_imports=opsets,
+        ir_version=helper().find_min_ir_version_for(opsets),
+    )  # fmt: skip
     if model.ByteSize() > onnx.checker.MAXIMUM_PROTOBUF:
         raise fd.Error(f"onnx.export: the model has {model.ByteSize()} bytes; a file without external data holds 2 GiB")
-    return model, outputs
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # of several kinds
+        raise fd.Error(f"onnx.export: ONNX's checker refuses the model, which is not written: {error}") from error
+    return model.SerializeToString()
+
+
+def _session(content):
+    import onnxruntime
+
+    try:
+        return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of classes of its own
+        raise fd.Error(f"onnx.export: onnxruntime refuses the model, which is not written: {error}") from error
 
 
 def _free(name, taken):
@@ -183,8 +248,9 @@ def _compare(session, names, inputs, outputs):
         tolerance = _TOLERANCE.get(ours.dtype, 0)
         finite = expected[np.isfinite(expected)] if tolerance else expected
         largest = float(np.abs(finite).max(initial=0)) if tolerance else 0.0
+        rest = 8 * float(np.finfo(expected.dtype).eps) if tolerance else 0.0
         if expected.shape != theirs.shape or not np.allclose(
-            theirs, expected, rtol=tolerance, atol=tolerance * largest, equal_nan=True
+            theirs, expected, rtol=tolerance, atol=tolerance * largest + rest, equal_nan=True
         ):
             worst = (
                 np.abs(np.subtract(theirs, expected, dtype=np.float64)).max()

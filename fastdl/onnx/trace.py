@@ -27,7 +27,9 @@ class Tracer:
         self.pending = {}  # id of a tensor: [(another view of its memory, the name of what was written to that)]
         self._module_memory = {_memory(tensor) for _, tensor in names}
         self._taken = {*self.given.values()}
-        self._counts, self._shared = {}, {}
+        self._counts = {}
+        self.fill = None  # what the tensor that is written to was full of, where it was a uniform constant
+        self.outputs = []
 
     # --- what emitters use ---
 
@@ -50,14 +52,12 @@ class Tracer:
         return made[0] if outputs == 1 else made
 
     def constant(self, values, dtype=fd.int64):
-        """The name of an initializer with these values, a list, a number or a tensor; equal ones are shared."""
+        """The name of a new initializer with these values, a list, a number or a tensor."""
         tensor = values if isinstance(values, fd.Tensor) else fd.tensor(values, dtype=dtype)
         proto = initializer(tensor)
-        key = (proto.data_type, tuple(proto.dims), proto.raw_data)
-        if key not in self._shared:
-            proto.name = self._shared[key] = self.fresh("constant")
-            self.initializers[proto.name] = proto
-        return self._shared[key]
+        proto.name = self.fresh("constant")
+        self.initializers[proto.name] = proto
+        return proto.name
 
     def name(self, value, dtype=None):
         """The name of a tensor's or a number's value, cast to ``dtype`` where one is given; "" for None."""
@@ -86,6 +86,20 @@ class Tracer:
 
     def reshape(self, name, shape):
         return self.node("Reshape", [name, self.constant(list(shape))])
+
+    def tidy(self):
+        """Equal constants become one, and those that no node reads go."""
+        first, other = {}, {}
+        for name, proto in self.initializers.items():
+            key = (proto.data_type, tuple(proto.dims), proto.raw_data)
+            if name.startswith("constant_") and first.setdefault(key, name) != name:
+                other[name] = first[key]
+        for node in self.nodes:
+            for i, name in enumerate(node.input):
+                if name in other:
+                    node.input[i] = other[name]
+        used = {name for node in self.nodes for name in node.input}
+        self.initializers = {name: proto for name, proto in self.initializers.items() if name in used}
 
     # --- what ops report ---
 
@@ -138,6 +152,7 @@ class Tracer:
             raise fd.Error(f"onnx.export: the op {op} has no form in ONNX yet")
         if _memory(target) in self._module_memory:
             raise fd.Error(f"onnx.export: {op} writes what depends on the inputs to a tensor of the module's")
+        self.fill = self._uniform(target)
         self._start(target)
         name = emit(self, target, *arguments)
         for store in (self.traced, self.constants):
@@ -146,6 +161,13 @@ class Tracer:
                     self.pending.setdefault(key, []).append((target, name))
         self.traced[id(target)] = (target, name)
         self.pending.pop(id(target), None)
+
+    def _uniform(self, tensor):
+        """The value of all elements of a constant that was not written to; None if they differ."""
+        if id(tensor) in self.traced or id(tensor) not in self.constants or not tensor.numel():
+            return None
+        values = self.constants[id(tensor)][1].reshape(-1)
+        return values[:1] if bool((values == values[0]).all()) else None
 
     def _start(self, tensor):
         """Makes a constant that was written to a traced tensor. The op has run: what was there before is in the copy."""

@@ -98,6 +98,8 @@ def _even(x, out, dims):
 
 
 def _adaptive_avg_pool(g, out, x, dims, output_size):
+    if all(n == 1 for n in out.shape[-dims:]):
+        return _batched(g, out, x, dims, lambda name: g.node("GlobalAveragePool", [name]))
     if _even(x, out, dims):
         kernel = [a // b for a, b in zip(x.shape[-dims:], out.shape[-dims:])]
         return _avg_pool(g, out, x, dims, kernel)

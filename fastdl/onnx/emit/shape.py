@@ -114,12 +114,29 @@ def _getitem(g, out, x, index):
     return g.reshape(name, out.shape)
 
 
+def _as_padding(x, index):
+    """(elements before, elements after) the part of x that slices of step 1 name; None for other indices."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if len(parts) > x.ndim or not all(isinstance(p, slice) for p in parts):
+        return None
+    ranges = [p.indices(n) for p, n in zip([*parts, *[slice(None)] * (x.ndim - len(parts))], x.shape)]
+    if any(step != 1 or stop < start for start, stop, step in ranges):
+        return None
+    return [start for start, _, _ in ranges], [n - stop for n, (_, stop, _) in zip(x.shape, ranges)]
+
+
 def _setitem(g, out, x, index, value):
     """The elements at fixed places replaced."""
     if any(
         isinstance(p, fd.Tensor) and not g.is_constant(p) for p in (index if isinstance(index, tuple) else (index,))
     ):
         raise fd.Error("onnx.export: writing to places that depend on the inputs is not supported")
+    pads = _as_padding(x, index)
+    if g.fill is not None and pads is not None and isinstance(value, fd.Tensor):
+        region = [n - a - b for n, a, b in zip(x.shape, *pads)]
+        if list(value.shape) == region:
+            fill = g.constant(g.fill.reshape(()).to(x.dtype))
+            return g.node("Pad", [g.name(value, x.dtype), g.constant([*pads[0], *pads[1]]), fill])
     places = fd.arange(x.numel()).reshape(x.shape)[index]
     new = g.name(value, x.dtype)
     if places.ndim:
