@@ -54,7 +54,7 @@ def test_a_loaded_model_is_a_module(linear):
     assert m(X[:1]).shape == (2,)
     assert m.input_names == ("x",)
     assert m.output_names == ("y",)
-    assert set(m.state_dict()) == {"weights.fc.weight", "weights.fc.bias", "weights.type_", "weights.shape"}
+    assert set(m.state_dict()) == {"fc.weight", "fc.bias", "type_", "shape"}
     assert not m.training
     assert not m(X).requires_grad
     assert "x -> y, 3 nodes" in repr(m)
@@ -62,9 +62,9 @@ def test_a_loaded_model_is_a_module(linear):
 
 def test_weights_can_be_trained_and_cast(linear):
     m = fd.onnx.load(linear)
-    m.weights.fc.requires_grad_(True)
+    m.fc.requires_grad_(True)
     m(X).sum().backward()
-    assert m.weights.fc.weight.grad.tolist() == [X.sum(0).tolist()] * 2
+    assert m.fc.weight.grad.tolist() == [X.sum(0).tolist()] * 2
     optimizer = fd.optim.SGD([p for p in m.parameters() if p.requires_grad], lr=0.1)
     before = m(X).tolist()
     optimizer.step()

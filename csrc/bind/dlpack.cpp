@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bind/convert.h"
+#include "bind/observe.h"
 
 namespace py = pybind11;
 
@@ -111,6 +112,7 @@ template <class Managed> PyObject* make_capsule(const Tensor& t, bool copied) {
 
 py::object to_dlpack(py::object tensor, bool versioned, bool copy) {
   if (!is_tensor(tensor.ptr())) throw ArgError("dlpack: expected a tensor");
+  if (!observed_read(tensor.ptr())) throw py::error_already_set();
   GradMode no_grad(false);
   const Tensor& t = unwrap(tensor.ptr());
   const Tensor shared = copy ? ops::clone(t) : t;

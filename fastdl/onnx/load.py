@@ -12,8 +12,9 @@ from fastdl.onnx.values import with_external_data
 class OnnxModule(nn.Module):
     """A model from an ONNX file: called with its inputs in the file's order or by their names.
 
-    Gives a tensor, or a tuple where the model has several outputs. The file's initializers are the ``state_dict``:
-    parameters where they are floating-point (frozen; ``requires_grad_(True)`` makes them trainable), else buffers.
+    Gives a tensor, or a tuple where the model has several outputs. The file's initializers are the ``state_dict``, by
+    their names: parameters where they are floating-point (frozen; ``requires_grad_(True)`` makes them trainable), else
+    buffers. A name that a module has already, such as ``type``, ends in an underscore.
 
     Attributes:
         input_names, output_names: tuples of names.
@@ -22,11 +23,10 @@ class OnnxModule(nn.Module):
     def __init__(self, graph):
         super().__init__()
         self._graph, self._places = graph, {}
-        self.weights = nn.Module()
-        for name, tensor in graph.constants.items():
-            self._places[name] = _attach(self.weights, name, tensor)
         self.input_names = tuple(name for name in graph.inputs if name not in graph.constants)
         self.output_names = tuple(graph.outputs)
+        for name, tensor in graph.constants.items():
+            self._places[name] = _attach(self, name, tensor)
         graph.constants = {}  # the module's own, which can be moved, cast and trained
 
     def forward(self, *args, **kwargs):

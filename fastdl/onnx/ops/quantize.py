@@ -1,7 +1,9 @@
 """Quantized operators: 8-bit integers q stand for (q - zero point) * scale."""
 
 import fastdl as fd
+from fastdl.nn import functional as F
 from fastdl.onnx.ops.linear import conv
+from fastdl.onnx.ops.pool import average_pool
 from fastdl.onnx.ops.reduce import highest, lowest
 from fastdl.onnx.values import axis_of, dtype_of
 
@@ -97,6 +99,78 @@ def qlinear_conv(x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_
     return _round_to(fd.round(y) + y_zero_point.double().reshape(()), y_zero_point.dtype)
 
 
+# --- onnxruntime's own operators, which its quantizer writes in the format QOperator ---
+
+
+def _plain(x, scale, zero_point):
+    y = x.double() if zero_point is None else x.double() - zero_point.double()
+    return y * scale.double()
+
+
+def _back(y, scale, zero_point, dtype):
+    y = fd.round(y / scale.double())
+    return _round_to(y if zero_point is None else y + zero_point.double(), dtype)
+
+
+def on_two(function):
+    """An operator of two quantized tensors."""
+
+    def run(a, a_scale, a_zero_point, b, b_scale, b_zero_point, scale, zero_point=None):
+        return _back(
+            function(_plain(a, a_scale, a_zero_point), _plain(b, b_scale, b_zero_point)), scale, zero_point, a.dtype
+        )
+
+    return run
+
+
+def on_one(function):
+    """An operator of one quantized tensor."""
+
+    def run(x, x_scale, x_zero_point, scale, zero_point=None, **attributes):
+        return _back(function(_plain(x, x_scale, x_zero_point), **attributes), scale, zero_point, x.dtype)
+
+    return run
+
+
+def qgemm(
+    a,
+    a_scale,
+    a_zero_point,
+    b,
+    b_scale,
+    b_zero_point,
+    c=None,
+    scale=None,
+    zero_point=None,
+    *,
+    alpha=1.0,
+    transA=0,
+    transB=0,
+):
+    """c is of int32, in units of the product of the scales; without a scale the result is in float32."""
+    x, w = _centred(a, a_zero_point, 1), _centred(b, b_zero_point, 0 if transB else 1)
+    y = (x.t() if transA else x) @ (w.t() if transB else w)
+    y = (y if c is None else y + c.double()) * a_scale.double() * b_scale.double().reshape(-1) * alpha
+    return y.float() if scale is None else _back(y, scale, zero_point, a.dtype)
+
+
+def qlinear_concat(scale, zero_point, *parts, axis):
+    """parts are (tensor, scale, zero point) one after the other."""
+    plain = [_plain(*parts[i : i + 3]) for i in range(0, len(parts), 3)]
+    return _back(fd.cat(plain, axis_of(axis, plain[0].ndim)), scale, zero_point, parts[0].dtype)
+
+
+def _channels_first(function):
+    """Pooling in either layout."""
+
+    def run(x, *, channels_last=0, **attributes):
+        if not channels_last:
+            return function(x, **attributes)
+        return function(x.movedim(-1, 1), **attributes).movedim(1, -1)
+
+    return run
+
+
 OPERATORS = {
     "ConvInteger": conv_integer,
     "DequantizeLinear": dequantize_linear,
@@ -105,4 +179,12 @@ OPERATORS = {
     "QLinearConv": qlinear_conv,
     "QLinearMatMul": qlinear_matmul,
     "QuantizeLinear": quantize_linear,
+    "com.microsoft.QGemm": qgemm,
+    "com.microsoft.QLinearAdd": on_two(fd.add),
+    "com.microsoft.QLinearAveragePool": on_one(_channels_first(average_pool)),
+    "com.microsoft.QLinearConcat": qlinear_concat,
+    "com.microsoft.QLinearGlobalAveragePool": on_one(_channels_first(lambda x: x.mean(tuple(range(2, x.ndim)), True))),
+    "com.microsoft.QLinearLeakyRelu": on_one(lambda x, *, alpha=0.01: F.leaky_relu(x, alpha)),
+    "com.microsoft.QLinearMul": on_two(fd.mul),
+    "com.microsoft.QLinearSigmoid": on_one(fd.sigmoid),
 }

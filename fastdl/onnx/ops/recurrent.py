@@ -64,8 +64,8 @@ def _lstm_step(x, states, u, b, functions, options):
     i, o, forget, cell = (x + h @ u.t() + b).chunk(4, -1)
     clip = options["clip"]
     pi, po, pf = options["peepholes"]
-    forget = f(clip(forget + pf * c))
-    i = 1 - forget if options["input_forget"] else f(clip(i + pi * c))
+    i = f(clip(i + pi * c))
+    forget = 1 - i if options["input_forget"] else f(clip(forget + pf * c))
     c = forget * c + i * g(clip(cell))
     o = f(clip(o + po * c))
     return o * last(c), c
