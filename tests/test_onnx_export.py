@@ -250,7 +250,8 @@ def test_bert(path):
     assert loaded.output_names == ("hidden", "pooled")
     hidden, _pooled = loaded(mask=mask, ids=ids)
     np.testing.assert_allclose(hidden.numpy(), model(ids, mask)[0].detach().numpy(), atol=1e-5)
-    assert {*model.state_dict()} <= {*loaded.state_dict()}
+    folded = {"embeddings.position_embeddings.weight", "embeddings.token_type_embeddings.weight"}  # at fixed places
+    assert {*model.state_dict()} - {*loaded.state_dict()} <= folded
 
 
 def test_names_of_parameters_and_shared_weights(path):
