@@ -7,6 +7,7 @@
 #include "bind/indexing.h"
 #include "bind/interop.h"
 #include "bind/observe.h"
+#include "ops/autocast.h"
 
 namespace fastdl::bind {
 
@@ -105,7 +106,7 @@ template <Tensor (*Op)(const Tensor&), Name kName> PyObject* unary(PyObject* a) 
 
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
   if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
-  return binary<ops::pow, "pow">(a, b);
+  return binary<widen<&ops::pow>, "pow">(a, b);
 }
 
 int truth(PyObject* self) {
@@ -334,7 +335,7 @@ bool init_tensor_type(PyObject* module) {
       slot(Py_nb_floor_divide, binary<ops::floor_divide, "floor_divide">),
       slot(Py_nb_remainder, binary<ops::remainder, "remainder">),
       slot(Py_nb_power, power),
-      slot(Py_nb_matrix_multiply, binary<ops::matmul, "matmul">),
+      slot(Py_nb_matrix_multiply, binary<lower<&ops::matmul>, "matmul">),
       slot(Py_nb_and, binary<ops::bitwise_and, "bitwise_and">),
       slot(Py_nb_or, binary<ops::bitwise_or, "bitwise_or">),
       slot(Py_nb_xor, binary<ops::bitwise_xor, "bitwise_xor">),
