@@ -170,6 +170,9 @@ FUNCTIONS = {
         fd.scatter(x, 1, fd.tensor([[0], [2]]), fd.ones(2, 1)), fd.scatter_add(x, 1, fd.tensor([[0, 0], [2, 2]]), x[:, :2]),
         fd.take_along_dim(x, x.argsort(1), 1), fd.take_along_dim(x, fd.tensor([0, 5])),
     ),
+    "index_add": lambda x: (
+        x.index_add(1, fd.tensor([2, 0, 2]), x, alpha=0.5), fd.zeros(3).index_add(0, x.argmax(1), x[:, 0]), (x * 1).index_add_(0, fd.tensor([1]), x[:1]),
+    ),
     "index from the input": lambda x: fd.arange(6.0)[x.argmax(1)],
     "attention": lambda x: F.scaled_dot_product_attention(*(x.reshape(1, 2, 3) * i for i in (1, 2, 3)), is_causal=True),
     "attention with masks": lambda x: (

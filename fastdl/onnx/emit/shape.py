@@ -220,6 +220,15 @@ def _index_select(g, out, x, dim, index):
     return g.node("Gather", [g.name(x), g.name(index, fd.int64)], axis=dim % max(x.ndim, 1))
 
 
+def _index_add(g, out, x, dim, index, source, alpha=1):
+    dim = dim % max(x.ndim, 1)
+    places = g.reshape(g.name(index, fd.int64), [-1 if d == dim else 1 for d in range(x.ndim)])
+    places = g.node("Expand", [places, g.constant(list(source.shape))])
+    added = g.name(source, x.dtype)
+    added = added if alpha == 1 else g.node("Mul", [added, g.constant(alpha, x.dtype)])
+    return g.node("ScatterElements", [g.name(x), places, added], axis=dim, reduction="add")
+
+
 def _embedding(g, out, weight, indices, padding_idx=None):
     return g.node("Gather", [g.name(weight), g.name(indices)], axis=0)
 
@@ -249,6 +258,7 @@ EMITTERS = {
     "flip": _flip,
     "gather": _gather,
     "getitem": _getitem,
+    "index_add": _index_add,
     "index_select": _index_select,
     "mT": lambda g, out, x: _transpose(g, out, x, -2, -1),
     "movedim": _movedim,
