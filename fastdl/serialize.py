@@ -1,4 +1,4 @@
-"""Tensors in safetensors files: ``fastdl.save`` and ``fastdl.load``.
+"""Tensors in files: ``fastdl.save`` writes safetensors, ``fastdl.load`` reads them and what ``torch.save`` wrote.
 
 A file is the header's length (8 bytes, little-endian), a JSON header padded with spaces, and the tensors' bytes without
 gaps (https://huggingface.co/docs/safetensors): nothing that could be executed. PyTorch, NumPy and JAX read these files
@@ -57,7 +57,7 @@ def save(obj, path, metadata=None):
         >>> fd.load(path)["weight"].tolist()
         [[1.0, 2.0]]
     """
-    entries = [_to_entry(name, tensor) for name, tensor in _checked_items(obj)]
+    entries = [to_entry(name, tensor) for name, tensor in _checked_items(obj)]
     # The largest elements first, so that each tensor is aligned; the order in which the reference writes them.
     entries.sort(key=lambda entry: (-_DTYPES[entry[1]][1], entry[0]))
     header = {"__metadata__": {**_checked_metadata(metadata or {}), _CHECKSUM: _checksum(entries)}}
@@ -77,16 +77,21 @@ def save(obj, path, metadata=None):
 
 
 def load(path):
-    """Read the tensors of a safetensors file.
+    """Read the tensors of a safetensors file, or of one that ``torch.save`` wrote (``.pt``, ``.pth``, ``.bin``).
+
+    Which of them it is the file's first bytes say. A PyTorch file needs no PyTorch, and no code in its pickle runs: it
+    may hold tensors (of a ``state_dict()``, say), numbers, strings and None in lists, tuples and dictionaries.
 
     Args:
-        path: a file written by ``fastdl.save`` or by any other writer of the format.
+        path: a file written by ``fastdl.save``, ``torch.save`` or any writer of safetensors.
 
     Returns:
-        Dictionary from names to new tensors on the CPU, in the order of their bytes in the file.
+        Dictionary from names to new tensors on the CPU, in the order of their bytes in the file; of a PyTorch file the
+        object that was saved.
 
     Raises:
-        ValueError: the file is truncated or damaged, is no safetensors file, or holds a dtype that fastdl lacks.
+        ValueError: the file is truncated or damaged, of another format, holds a dtype that fastdl lacks, or as a
+            PyTorch file something else than the above.
         OSError: the file cannot be read.
 
     Source: the safetensors format.
@@ -99,6 +104,17 @@ def load(path):
         True
     """
     with open(path, "rb") as file:
+        start = file.read(4)
+        file.seek(0)
+        if start == b"PK\x03\x04":
+            from .torch_file import load_torch
+
+            return load_torch(path)
+        if start[:2] == b"\x80\x02":
+            raise ValueError(
+                f"load: {os.fspath(path)} is a bare pickle (a file of PyTorch before 1.6, or no weights at all), which is "
+                "not read; save it again with torch.save"
+            )
         header, size = _read_header(file, path)
         metadata = header.pop("__metadata__", {})
         layout = _checked_layout(header, size, path)
@@ -109,7 +125,7 @@ def load(path):
             f"load: the tensors in {os.fspath(path)} do not match the checksum in its header; "
             "the file was damaged or changed after it was saved"
         )
-    return {name: _to_tensor(name, code, shape, data, path) for name, code, shape, data in entries}
+    return {name: to_tensor(name, code, shape, data, path) for name, code, shape, data in entries}
 
 
 def load_metadata(path):
@@ -157,8 +173,8 @@ def _checked_metadata(metadata):
     return metadata
 
 
-def _to_entry(name, tensor):
-    """(name, code of the dtype, shape, flat array with the tensor's bytes)"""
+def to_entry(name, tensor):
+    """(name, code of the dtype, shape, flat array with the tensor's bytes)."""
     import numpy as np
 
     code = _CODES.get(str(tensor.dtype).rpartition(".")[2])
@@ -171,7 +187,8 @@ def _to_entry(name, tensor):
     return name, code, shape, tensor.numpy()
 
 
-def _to_tensor(name, code, shape, data, path):
+def to_tensor(name, code, shape, data, path):
+    """A new tensor from the bytes of elements of a safetensors code."""
     import numpy as np
 
     if code == "BF16":

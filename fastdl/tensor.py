@@ -208,6 +208,65 @@ def __array__(self, dtype=None, copy=None):
 
 
 @_method
+def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+    """A capsule with this tensor's memory for another library's `from_dlpack`.
+
+    Args:
+        stream: where the consumer will work; CPU tensors have none.
+        max_version: the newest version the consumer knows; without it, or below (1, 0), the older struct is given.
+        dl_device: where the memory shall be; only where it is.
+        copy: give a copy.
+
+    Raises:
+        BufferError: the tensor requires a gradient, or is on another device than dl_device.
+
+    Source: the DLPack protocol of the Python array API.
+    """
+    if self.requires_grad:
+        raise BufferError("dlpack: the tensor requires a gradient; use x.detach()")
+    device = _C.dlpack_device(self)
+    if dl_device is not None and tuple(map(int, dl_device)) != device:
+        raise BufferError(f"dlpack: the tensor is on device {device}, the consumer asks for {tuple(dl_device)}")
+    if stream is not None and not self.is_cuda:
+        raise BufferError("dlpack: a tensor on the CPU has no stream")
+    return _C.to_dlpack(self, max_version is not None and max_version[0] >= 1, bool(copy))
+
+
+@_method
+def __dlpack_device__(self):
+    """(device type, device number) by DLPack's numbers: 1 is the CPU, 2 CUDA."""
+    return _C.dlpack_device(self)
+
+
+_TYPESTR = {
+    "bool": "|b1", "uint8": "|u1", "int8": "|i1", "int32": "<i4", "int64": "<i8", "float16": "<f2", "float32": "<f4",
+    "float64": "<f8",
+}  # fmt: skip
+
+
+def _cuda_array_interface(self):
+    if not self.is_cuda:
+        raise AttributeError("__cuda_array_interface__: the tensor is on the CPU")
+    if self.requires_grad:
+        raise Error("__cuda_array_interface__: the tensor requires a gradient; use x.detach()")
+    if self.dtype.name not in _TYPESTR:
+        raise AttributeError(f"__cuda_array_interface__: it knows no {self.dtype.name}; use DLPack")
+    return {
+        "version": 3,
+        "shape": tuple(self.shape),
+        "typestr": _TYPESTR[self.dtype.name],
+        "data": (self.data_ptr() if self.numel() else 0, False),
+        "strides": None if self.is_contiguous() else tuple(s * self.itemsize for s in self.stride()),
+        "stream": 1,  # the legacy default stream, which the others wait for
+    }
+
+
+Tensor.__cuda_array_interface__ = property(
+    _cuda_array_interface, doc="The memory of a tensor on a GPU, for Numba, CuPy."
+)
+
+
+@_method
 def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
     """Adds the gradient of this tensor (times `gradient`) to the `.grad` of every leaf, or of `inputs` only.
 

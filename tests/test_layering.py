@@ -29,7 +29,7 @@ KERNELS_CORE = {"core/dtype.h", "core/macros.h", "core/philox.h", "core/view.h"}
 BIND_CPU = {"cpu/backend.h"}
 # Python modules that reach into the extension; the rest go through them.
 USES_EXTENSION = {
-    "tensor.py", "autograd.py", "captured.py", "cuda.py", "random.py", "dtypes.py",
+    "tensor.py", "autograd.py", "captured.py", "cuda.py", "observe.py", "random.py", "dtypes.py",
     "functions.py", "elementwise.py", "reductions.py", "products.py", "rearrange.py",  # the functions of the top level
     "nn/functional/*.py", "nn/module.py", "optim/*.py", "nn/utils/*.py", "amp/autocast_mode.py",
 }  # fmt: skip

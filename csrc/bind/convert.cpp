@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "bind/observe.h"
 #include "bind/types.h"
 
 namespace py = pybind11;
@@ -91,7 +92,10 @@ Scalar scalar_from(PyObject* o) {
   if (PyFloat_Check(o)) return PyFloat_AS_DOUBLE(o);
   if (PyBool_Check(o)) return o == Py_True;
   if (PyLong_Check(o)) return int_from(o);
-  if (is_tensor(o)) return ops::item_scalar(unwrap(o));
+  if (is_tensor(o)) {
+    if (!observed_read(o)) throw PythonError();
+    return ops::item_scalar(unwrap(o));
+  }
   if (Tensor t = number_to_tensor(o); t.defined()) return ops::item_scalar(t);
   wrong_type("a number", o);
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "bind/convert.h"
+#include "bind/observe.h"
 
 namespace fastdl::bind {
 
@@ -77,7 +78,8 @@ template <auto Fn, bool Method> struct Bound {
     PyObject* packed = nullptr;
     if constexpr (Method) slots[0] = self;
     if (!signature->bind(args, nargs, kwnames, slots.data(), &packed)) return nullptr;
-    PyObject* result = invoke(slots.data(), std::make_index_sequence<kCount>{});
+    PyObject* result =
+        observed(signature->name.c_str(), slots.data(), kCount, invoke(slots.data(), std::make_index_sequence<kCount>{}));
     Py_XDECREF(packed);
     return result;
   }

@@ -4,6 +4,7 @@
 
 #include "bind/convert.h"
 #include "bind/interop.h"
+#include "bind/observe.h"
 #include "ops/index.h"
 
 namespace py = pybind11;
@@ -130,13 +131,14 @@ Tensor value_tensor(PyObject* o) {
 }  // namespace
 
 PyObject* tensor_getitem(PyObject* self, PyObject* index) {
-  return guarded([&] {
-    const Tensor& t = unwrap(self);
-    if (PyLong_CheckExact(index)) return wrap(ops::select(t, 0, int_from(index)));
-    const Parser p(t, index);
-    if (p.spec.advanced()) return wrap(ops::index(p.view, p.spec.indices));
-    return wrap(p.view.same(t) ? ops::view(t, t.shape()) : p.view);
-  });
+  PyObject* const arguments[] = {self, index};
+  return observed("getitem", arguments, 2, guarded([&] {
+                    const Tensor& t = unwrap(self);
+                    if (PyLong_CheckExact(index)) return wrap(ops::select(t, 0, int_from(index)));
+                    const Parser p(t, index);
+                    if (p.spec.advanced()) return wrap(ops::index(p.view, p.spec.indices));
+                    return wrap(p.view.same(t) ? ops::view(t, t.shape()) : p.view);
+                  }));
 }
 
 int tensor_setitem(PyObject* self, PyObject* index, PyObject* value) {
@@ -150,7 +152,8 @@ int tensor_setitem(PyObject* self, PyObject* index, PyObject* value) {
       spec = Parser(t, index).spec;
     }
     ops::set_item(t, spec, v);
-    Py_RETURN_NONE;
+    PyObject* const arguments[] = {self, index, value};
+    return observed("setitem", arguments, 3, Py_NewRef(self));
   });
   Py_XDECREF(r);
   return r ? 0 : -1;

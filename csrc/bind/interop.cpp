@@ -6,6 +6,7 @@
 
 #include "bind/convert.h"
 #include "bind/errors.h"
+#include "bind/observe.h"
 
 namespace py = pybind11;
 
@@ -98,6 +99,15 @@ const char* format_of(DType t) {
   for (const Format& known : kFormats)
     if (known.dtype == t) return known.code;
   throw DTypeError(str("numpy: NumPy has no ", name_of(t), "; convert with .float() first"));
+}
+
+bool is_column_major(const Tensor& t) {
+  int64_t step = 1;
+  for (int i = 0; i < t.ndim(); ++i) {
+    if (t.shape()[i] != 1 && t.strides()[i] != step) return t.numel() == 0;
+    step *= t.shape()[i];
+  }
+  return true;
 }
 
 void release_buffer(void* owner) {
@@ -251,11 +261,16 @@ PyObject* tensor_to_list(const Tensor& t) {
 
 int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   PyObject* r = guarded([&]() -> PyObject* {
+    if (!observed_read(self)) throw PythonError();
     const Tensor& t = unwrap(self);
     check_host_read("numpy");
     if (!t.device().is_cpu()) throw DeviceError("numpy: copy the tensor to the CPU first");
-    if (!(flags & PyBUF_STRIDES) && !t.is_contiguous())
-      throw ValueError(str("numpy: a strided tensor of shape ", t.shape(), " needs a consumer that takes strides"));
+    const auto asks = [&](int flag) { return (flags & flag) == flag; };
+    const bool rows = t.is_contiguous(), columns = is_column_major(t);
+    if (asks(PyBUF_F_CONTIGUOUS)     ? !columns
+        : asks(PyBUF_ANY_CONTIGUOUS) ? !rows && !columns
+                                     : (asks(PyBUF_C_CONTIGUOUS) || !asks(PyBUF_STRIDES)) && !rows)
+      throw ValueError(str("numpy: a strided tensor of shape ", t.shape(), " needs a consumer that takes its strides"));
     auto* sizes = new Py_ssize_t[2 * kMaxDims];
     for (int i = 0; i < t.ndim(); ++i) {
       sizes[i] = t.shape()[i];
@@ -275,8 +290,8 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
     view->itemsize = size_of(t.dtype());
     view->format = flags & PyBUF_FORMAT ? const_cast<char*>(format) : nullptr;
     view->ndim = t.ndim();
-    view->shape = sizes;
-    view->strides = sizes + kMaxDims;
+    view->shape = flags & PyBUF_ND ? sizes : nullptr;  // a consumer of plain bytes knows no shape
+    view->strides = asks(PyBUF_STRIDES) ? sizes + kMaxDims : nullptr;
     view->internal = sizes;
     Py_RETURN_NONE;
   });
@@ -299,6 +314,7 @@ void tensor_releasebuffer(PyObject*, Py_buffer* view) { delete[] static_cast<Py_
 void init_interop(PyObject* module) {
   py::module_ m = py::reinterpret_borrow<py::module_>(module);
   m.def("tensor_from", [](py::object data, py::object dtype, py::object device) {
+    if (is_tensor(data.ptr()) && !observed_read(data.ptr())) throw py::error_already_set();
     Tensor t = tensor_from(data.ptr(), dtype.is_none() ? std::nullopt : std::optional(dtype_from(dtype.ptr())),
                            device.is_none() ? Device{} : device_from(device.ptr()));
     return py::reinterpret_steal<py::object>(wrap(t));
@@ -309,6 +325,7 @@ void init_interop(PyObject* module) {
   });
   m.def("to_list", [](py::object t) {
     if (!is_tensor(t.ptr())) throw ArgError("tolist: expected a tensor");
+    if (!observed_read(t.ptr())) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(tensor_to_list(unwrap(t.ptr())));
   });
 }

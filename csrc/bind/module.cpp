@@ -5,9 +5,11 @@
 #include "bind/autograd.h"
 #include "bind/capture.h"
 #include "bind/convert.h"
+#include "bind/dlpack.h"
 #include "bind/errors.h"
 #include "bind/interop.h"
 #include "bind/module_type.h"
+#include "bind/observe.h"
 #include "bind/ops.h"
 #include "bind/types.h"
 #include "core/allocator.h"
@@ -101,6 +103,8 @@ PYBIND11_MODULE(_C, m) {
     throw py::error_already_set();
   bind::init_types(m.ptr());
   bind::init_interop(m.ptr());
+  bind::init_dlpack(m.ptr());
+  bind::init_observe(m.ptr());
   bind::init_autograd(m.ptr());
   bind::init_capture(m.ptr());
   init_runtime(m);

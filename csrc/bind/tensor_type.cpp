@@ -6,6 +6,7 @@
 #include "bind/errors.h"
 #include "bind/indexing.h"
 #include "bind/interop.h"
+#include "bind/observe.h"
 #include "ops/autocast.h"
 
 namespace fastdl::bind {
@@ -78,32 +79,34 @@ bool operand(PyObject* o, const Tensor** t, Tensor* number) {
   return number->defined();
 }
 
-template <Tensor (*Op)(const Tensor&, const Tensor&)> PyObject* binary(PyObject* a, PyObject* b) {
+template <Tensor (*Op)(const Tensor&, const Tensor&), Name kName> PyObject* binary(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
     const Tensor *x, *y;
     Tensor nx, ny;
     if (!operand(a, &x, &nx) || !operand(b, &y, &ny)) Py_RETURN_NOTIMPLEMENTED;
-    return wrap(Op(*x, *y));
+    PyObject* const operands[] = {a, b};
+    return observed(kName.text, operands, 2, wrap(Op(*x, *y)));
   });
 }
 
-template <Tensor (*Op)(const Tensor&, const Tensor&)> PyObject* inplace(PyObject* a, PyObject* b) {
+template <Tensor (*Op)(const Tensor&, const Tensor&), Name kName> PyObject* inplace(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
     const Tensor* y;
     Tensor ny;
     if (!operand(b, &y, &ny)) Py_RETURN_NOTIMPLEMENTED;
     Op(unwrap(a), *y);
-    return Py_NewRef(a);
+    PyObject* const operands[] = {a, b};
+    return observed(kName.text, operands, 2, Py_NewRef(a));
   });
 }
 
-template <Tensor (*Op)(const Tensor&)> PyObject* unary(PyObject* a) {
-  return guarded([&] { return wrap(Op(unwrap(a))); });
+template <Tensor (*Op)(const Tensor&), Name kName> PyObject* unary(PyObject* a) {
+  return guarded([&] { return observed(kName.text, &a, 1, wrap(Op(unwrap(a)))); });
 }
 
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
   if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
-  return binary<widen<&ops::pow>>(a, b);
+  return binary<widen<&ops::pow>, "pow">(a, b);
 }
 
 int truth(PyObject* self) {
@@ -113,6 +116,7 @@ int truth(PyObject* self) {
                  static_cast<long long>(t.numel()));
     return -1;
   }
+  if (!observed_read(self)) return -1;
   PyObject* r = guarded([&] {
     const Scalar s = ops::item_scalar(t);
     return Py_NewRef(s.kind == Scalar::floating ? (s.d != 0 ? Py_True : Py_False) : (s.i != 0 ? Py_True : Py_False));
@@ -124,15 +128,18 @@ int truth(PyObject* self) {
 }
 
 PyObject* to_float(PyObject* self) {
+  if (!observed_read(self)) return nullptr;
   return guarded([&] { return PyFloat_FromDouble(ops::item(unwrap(self))); });
 }
 PyObject* to_int(PyObject* self) {
+  if (!observed_read(self)) return nullptr;
   return guarded([&] {
     const Scalar s = ops::item_scalar(unwrap(self));
     return s.kind == Scalar::floating ? PyLong_FromDouble(s.d) : PyLong_FromLongLong(s.i);
   });
 }
 PyObject* to_index(PyObject* self) {
+  if (!observed_read(self)) return nullptr;
   return guarded([&]() -> PyObject* {
     const Tensor& t = unwrap(self);
     if (is_floating(t.dtype()) || t.numel() != 1) {
@@ -145,12 +152,12 @@ PyObject* to_index(PyObject* self) {
 
 PyObject* compare(PyObject* a, PyObject* b, int op) {
   switch (op) {
-    case Py_LT: return binary<ops::lt>(a, b);
-    case Py_LE: return binary<ops::le>(a, b);
-    case Py_EQ: return binary<ops::eq>(a, b);
-    case Py_NE: return binary<ops::ne>(a, b);
-    case Py_GT: return binary<ops::gt>(a, b);
-    default: return binary<ops::ge>(a, b);
+    case Py_LT: return binary<ops::lt, "lt">(a, b);
+    case Py_LE: return binary<ops::le, "le">(a, b);
+    case Py_EQ: return binary<ops::eq, "eq">(a, b);
+    case Py_NE: return binary<ops::ne, "ne">(a, b);
+    case Py_GT: return binary<ops::gt, "gt">(a, b);
+    default: return binary<ops::ge, "ge">(a, b);
   }
 }
 
@@ -165,7 +172,8 @@ Py_ssize_t length(PyObject* self) {
 
 PyObject* iterate(PyObject* self) {
   return guarded([&]() -> PyObject* {
-    PyObject* parts = to_python(ops::unbind(unwrap(self), 0));
+    PyObject* parts = observed("unbind", &self, 1, to_python(ops::unbind(unwrap(self), 0)));
+    if (!parts) return nullptr;
     PyObject* it = PyObject_GetIter(parts);
     Py_DECREF(parts);
     return it;
@@ -184,7 +192,7 @@ PyObject* get_version(PyObject* self, void*) { return PyLong_FromUnsignedLong(SE
 PyObject* get_itemsize(PyObject* self, void*) { return PyLong_FromLongLong(size_of(SELF.dtype())); }
 PyObject* get_nbytes(PyObject* self, void*) { return PyLong_FromLongLong(SELF.bytes()); }
 PyObject* get_data(PyObject* self, void*) {
-  return guarded([&] { return wrap(alias(SELF)); });
+  return guarded([&] { return observed("detach", &self, 1, wrap(alias(SELF))); });
 }
 PyObject* get_grad(PyObject* self, void*) {
   TensorImpl* t = SELF.impl();
@@ -196,11 +204,11 @@ PyObject* get_transposed(PyObject* self, void*) {
     const Tensor& t = SELF;
     Shape dims;
     for (int i = t.ndim() - 1; i >= 0; --i) dims.push_back(i);
-    return wrap(ops::permute(t, dims));
+    return observed("T", &self, 1, wrap(ops::permute(t, dims)));
   });
 }
 PyObject* get_matrix_transposed(PyObject* self, void*) {
-  return guarded([&] { return wrap(ops::transpose(SELF, -2, -1)); });
+  return guarded([&] { return observed("mT", &self, 1, wrap(ops::transpose(SELF, -2, -1))); });
 }
 PyObject* get_strides(PyObject* self, void*) { return to_python(SELF.strides()); }
 PyObject* get_storage_offset(PyObject* self, void*) { return PyLong_FromLongLong(SELF.storage_offset()); }
@@ -328,24 +336,24 @@ bool init_tensor_type(PyObject* module) {
       slot(Py_tp_iter, iterate),
       slot(Py_tp_getset, attributes),
       slot(Py_tp_members, members),
-      slot(Py_nb_add, binary<ops::add>),
-      slot(Py_nb_subtract, binary<ops::sub>),
-      slot(Py_nb_multiply, binary<ops::mul>),
-      slot(Py_nb_true_divide, binary<ops::div>),
-      slot(Py_nb_floor_divide, binary<ops::floor_divide>),
-      slot(Py_nb_remainder, binary<ops::remainder>),
+      slot(Py_nb_add, binary<ops::add, "add">),
+      slot(Py_nb_subtract, binary<ops::sub, "sub">),
+      slot(Py_nb_multiply, binary<ops::mul, "mul">),
+      slot(Py_nb_true_divide, binary<ops::div, "div">),
+      slot(Py_nb_floor_divide, binary<ops::floor_divide, "floor_divide">),
+      slot(Py_nb_remainder, binary<ops::remainder, "remainder">),
       slot(Py_nb_power, power),
-      slot(Py_nb_matrix_multiply, binary<lower<&ops::matmul>>),
-      slot(Py_nb_and, binary<ops::bitwise_and>),
-      slot(Py_nb_or, binary<ops::bitwise_or>),
-      slot(Py_nb_xor, binary<ops::bitwise_xor>),
-      slot(Py_nb_negative, unary<ops::neg>),
-      slot(Py_nb_absolute, unary<ops::abs>),
-      slot(Py_nb_invert, unary<ops::bitwise_not>),
-      slot(Py_nb_inplace_add, inplace<ops::add_>),
-      slot(Py_nb_inplace_subtract, inplace<ops::sub_>),
-      slot(Py_nb_inplace_multiply, inplace<ops::mul_>),
-      slot(Py_nb_inplace_true_divide, inplace<ops::div_>),
+      slot(Py_nb_matrix_multiply, binary<lower<&ops::matmul>, "matmul">),
+      slot(Py_nb_and, binary<ops::bitwise_and, "bitwise_and">),
+      slot(Py_nb_or, binary<ops::bitwise_or, "bitwise_or">),
+      slot(Py_nb_xor, binary<ops::bitwise_xor, "bitwise_xor">),
+      slot(Py_nb_negative, unary<ops::neg, "neg">),
+      slot(Py_nb_absolute, unary<ops::abs, "abs">),
+      slot(Py_nb_invert, unary<ops::bitwise_not, "bitwise_not">),
+      slot(Py_nb_inplace_add, inplace<ops::add_, "add_">),
+      slot(Py_nb_inplace_subtract, inplace<ops::sub_, "sub_">),
+      slot(Py_nb_inplace_multiply, inplace<ops::mul_, "mul_">),
+      slot(Py_nb_inplace_true_divide, inplace<ops::div_, "div_">),
       slot(Py_nb_bool, truth),
       slot(Py_nb_float, to_float),
       slot(Py_nb_int, to_int),

@@ -1,8 +1,10 @@
-"""Networks that ``fastdl train`` uses, and how to make one again from its saved configuration."""
+"""Networks: those that ``fastdl train`` uses, pretrained encoders, and how to make one from its configuration."""
 
+from .bert import BertModel
 from .convnet import ConvClassifier, Standardize
+from .sentence import SentenceEncoder
 
-MODELS = {"ConvClassifier": ConvClassifier}
+MODELS = {"BertModel": BertModel, "ConvClassifier": ConvClassifier}
 
 
 def build(config):
@@ -29,4 +31,4 @@ def build(config):
         raise ValueError(f"build: {kind} does not take these arguments: {error}") from error
 
 
-__all__ = ["MODELS", "ConvClassifier", "Standardize", "build"]
+__all__ = ["MODELS", "BertModel", "ConvClassifier", "SentenceEncoder", "Standardize", "build"]
