@@ -21,19 +21,49 @@ from .autograd import (
     set_grad_enabled as set_grad_enabled,
 )
 from .dtypes import *
+from .einsum import *
 from .elementwise import *
+from .inplace import *
+from .matrices import *
+from .ordering import *
+from .picking import *
 from .products import *
 from .random import *
 from .rearrange import *
 from .reductions import *
+from .shaping import *
+from .special import (
+    digamma as digamma,
+    erfc as erfc,
+    erfinv as erfinv,
+    i0 as i0,
+    lgamma as lgamma,
+    logit as logit,
+    mvlgamma as mvlgamma,
+    polygamma as polygamma,
+    sinc as sinc,
+    xlogy as xlogy,
+)
+from .statistics import *
 from .tensor import *
 from .functions import *  # after .tensor: fastdl.tensor is the function
 from .version import __version__ as __version__
 # isort: on
 
 # Loaded when first used, so that `import fastdl` stays short.
-_SUBMODULES = ("cuda", "data", "datasets", "models", "nn", "optim", "train")
-_LAZY = {"save": "serialize", "load": "serialize"}
+_SUBMODULES = ("cuda", "data", "datasets", "fft", "linalg", "models", "nn", "optim", "train")
+_LAZY = {
+    name: module
+    for module, names in {
+        "serialize": "save load",
+        "spectral": "bartlett_window blackman_window hamming_window hann_window kaiser_window stft",
+        "nn.functional": "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear celu channel_shuffle "
+        "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity dropout "
+        "feature_alpha_dropout group_norm hardshrink layer_norm max_pool1d max_pool2d max_pool3d pairwise_distance pdist "
+        "pixel_shuffle pixel_unshuffle prelu rms_norm rrelu selu threshold",
+    }.items()
+    for name in names.split()
+}
 
 
 def __getattr__(name):

@@ -2,6 +2,7 @@
 
 from . import _C
 from ._C import Tensor
+from .results import MinMax, ValuesIndices
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "argsort", "count_nonzero", "cumsum", "logsumexp", "max", "mean", "median", "min",
@@ -92,17 +93,6 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
 def prod(input, dim=None, keepdim=False, *, dtype=None):
     """The product over `dim`; 1 of nothing."""
     return _C.prod(input, dim, keepdim, dtype)
-
-
-class ValuesIndices(tuple):
-    """What max, min, sort, topk and median give along a dimension."""
-
-    __slots__ = ()
-    values = property(lambda self: self[0])
-    indices = property(lambda self: self[1])
-
-    def __repr__(self):
-        return f"(values={self[0]!r}, indices={self[1]!r})"
 
 
 def _method(function):

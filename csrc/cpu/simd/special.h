@@ -103,7 +103,7 @@ FASTDL_INLINE double scaled_bessel_i(int order, double x) {
 }
 FASTDL_INLINE double bessel_i(int order, double x) {  // e^x overflows before I does
   const double half = __builtin_exp(0.5 * __builtin_fabs(x));
-  if (half == __builtin_inf()) return order == 1 ? x : half;
+  if (half == __builtin_inf()) return order == 1 ? __builtin_copysign(half, x) : half;
   return half * scaled_bessel_i(order, x) * half;
 }
 

@@ -1,0 +1,233 @@
+"""Special functions, elementwise, with the names of `torch.special`; most are functions of the top level too.
+
+Sources: Abramowitz and Stegun, Handbook of Mathematical Functions, chapters 6, 7, 9 and 23.
+"""
+
+from . import _C
+from .elementwise import _into, erf, exp2, expm1, log1p, round, sigmoid
+
+__all__ = [
+    "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammaln",
+    "i0", "i0e", "i1", "i1e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri",
+    "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy", "zeta",
+]  # fmt: skip
+
+_SQRT_HALF = 0.7071067811865476
+_PI = 3.141592653589793
+
+
+# --- the error function ---
+
+
+def erfc(input, *, out=None):
+    """1 - erf(x), without cancellation for large x."""
+    return _into(out, _C.erfc(input))
+
+
+def erfcx(input, *, out=None):
+    """e^(x^2) erfc(x), which does not underflow for large x.
+
+    >>> import fastdl as fd
+    >>> fd.special.erfcx(fd.tensor([0.0, 100.0]))
+    tensor([1.    , 0.0056])
+    """
+    x = input if input.dtype.is_floating_point else input.to(_C.default_dtype())
+    high = _C.gt(x, 5.0)
+    # Beyond 5 Laplace's continued fraction 1 / (x + (1/2) / (x + 1 / (x + ...))) / sqrt(pi).
+    far = _C.where(high, x, 5.0)
+    fraction = far
+    for k in range(40, 0, -1):
+        fraction = far + (k / 2) / fraction
+    near = _C.where(high, 0.0, x)
+    return _into(out, _C.where(high, _PI**-0.5 / fraction, _C.mul(_C.exp(_C.square(near)), _C.erfc(near))))
+
+
+def erfinv(input, *, out=None):
+    """The inverse of erf on [-1, 1]; NaN outside.
+
+    >>> import fastdl as fd
+    >>> fd.erfinv(fd.tensor([0.0, 0.5, 1.0]))
+    tensor([0.    , 0.4769,    inf])
+    """
+    return _into(out, _C.erfinv(input))
+
+
+def ndtr(input, *, out=None):
+    """The area below the standard normal density left of x: erfc(-x / sqrt(2)) / 2."""
+    return _into(out, _C.mul(_C.erfc(_C.mul(input, -_SQRT_HALF)), 0.5))
+
+
+def ndtri(input, *, out=None):
+    """The inverse of `ndtr`: where the area left of x is `input`, in (0, 1)."""
+    return _into(out, _C.mul(_C.erfinv(_C.sub(_C.mul(input, 2.0), 1.0)), _SQRT_HALF * 2))
+
+
+def log_ndtr(input, *, out=None):
+    """log(ndtr(x)), also where the area underflows."""
+    low = _C.lt(input, -1.0)
+    t = _C.mul(input, -_SQRT_HALF)
+    tail = _C.log(_C.mul(erfcx(_C.where(low, t, 1.0)), 0.5)) - _C.square(t)
+    return _into(out, _C.where(low, tail, _C.log1p(_C.mul(_C.erfc(_C.neg(_C.where(low, 0.0, t))), -0.5))))
+
+
+# --- the gamma function ---
+
+
+def gammaln(input, *, out=None):
+    """log |Gamma(x)|."""
+    return _into(out, _C.lgamma(input))
+
+
+lgamma = gammaln
+
+
+def digamma(input, *, out=None):
+    """The derivative of `lgamma`.
+
+    >>> import fastdl as fd
+    >>> fd.digamma(fd.tensor([1.0, 2.0]))
+    tensor([-0.5772,  0.4228])
+    """
+    return _into(out, _C.digamma(input))
+
+
+psi = digamma
+
+
+def polygamma(n, input, *, out=None):
+    """The n-th derivative of `digamma`: (-1)^(n+1) n! zeta(n + 1, x).
+
+    Args:
+        n: an integer, 0 or more.
+
+    Raises:
+        ValueError: a negative n.
+    """
+    if n < 0:
+        raise _C.ValueError(f"polygamma: n {n} must not be negative")
+    if n == 0:
+        return digamma(input, out=out)
+    factor = 1.0 if n % 2 else -1.0
+    for k in range(2, n + 1):
+        factor *= k
+    return _into(out, _C.mul(_C.zeta(float(n + 1), input), factor))
+
+
+def multigammaln(input, p, *, out=None):
+    """log of the multivariate gamma function: p (p - 1) / 4 log(pi) + sum over j < p of lgamma(x - j / 2).
+
+    Raises:
+        ValueError: p < 1.
+    """
+    if p < 1:
+        raise _C.ValueError(f"mvlgamma: p {p}, expected at least 1")
+    total = p * (p - 1) / 4 * 1.1447298858494002
+    for j in range(p):
+        total = _C.add(_C.lgamma(_C.sub(input, j / 2)), total)
+    return _into(out, total)
+
+
+mvlgamma = multigammaln
+
+
+def zeta(input, other, *, out=None):
+    """Hurwitz' zeta function: sum over k >= 0 of 1 / (q + k)^s, s > 1 in `input` and q in `other`."""
+    return _into(out, _C.zeta(input, other))
+
+
+# --- modified Bessel functions of the first kind ---
+
+
+def i0(input, *, out=None):
+    """Of order 0."""
+    return _into(out, _C.i0(input))
+
+
+def i0e(input, *, out=None):
+    """e^-|x| i0(x)."""
+    return _into(out, _C.i0e(input))
+
+
+def i1(input, *, out=None):
+    """Of order 1."""
+    return _into(out, _C.i1(input))
+
+
+def i1e(input, *, out=None):
+    """e^-|x| i1(x)."""
+    return _into(out, _C.i1e(input))
+
+
+# --- logarithms and ratios ---
+
+
+def expit(input, *, out=None):
+    """1 / (1 + e^-x): `sigmoid`."""
+    return sigmoid(input, out=out)
+
+
+def logit(input, eps=None, *, out=None):
+    """log(x / (1 - x)), the inverse of `sigmoid`; with `eps`, x is clamped to [eps, 1 - eps] first.
+
+    >>> import fastdl as fd
+    >>> fd.logit(fd.tensor([0.5, 0.9]))
+    tensor([0.    , 2.1972])
+    """
+    x = input if eps is None else _C.clamp(input, eps, 1 - eps)
+    return _into(out, _C.log(_C.div(x, _C.sub(1.0, x))))
+
+
+def _product_with_log(x, y, logarithm):
+    zero = _C.logical_and(_C.eq(x, 0), _C.logical_not(_C.isnan(y))) if isinstance(y, _C.Tensor) else _C.eq(x, 0)
+    return _C.where(zero, 0.0, _C.mul(x, logarithm))
+
+
+def _number(x):
+    return x if isinstance(x, _C.Tensor) else _C.full((), x, _C.default_dtype(), "cpu")
+
+
+def xlogy(input, other, *, out=None):
+    """x log(y), and 0 where x is 0 unless y is NaN; one of them may be a number.
+
+    >>> import fastdl as fd
+    >>> fd.xlogy(fd.tensor([0.0, 2.0]), fd.tensor([0.0, 1.0]))
+    tensor([0., 0.])
+    """
+    input, other = _number(input), _number(other)
+    return _into(out, _product_with_log(input, other, _C.log(other)))
+
+
+def xlog1py(input, other, *, out=None):
+    """x log(1 + y), and 0 where x is 0 unless y is NaN."""
+    input, other = _number(input), _number(other)
+    return _into(out, _product_with_log(input, other, _C.log1p(other)))
+
+
+def entr(input, *, out=None):
+    """-x log(x); 0 at 0 and -inf below."""
+    positive = _C.gt(input, 0)
+    safe = _C.where(positive, input, 1.0)
+    value = _C.where(positive, _C.neg(_C.mul(safe, _C.log(safe))), _C.where(_C.eq(input, 0), 0.0, float("-inf")))
+    return _into(out, _C.where(_C.isnan(input), input, value))
+
+
+def sinc(input, *, out=None):
+    """sin(pi x) / (pi x), and 1 at 0."""
+    zero = _C.eq(input, 0)
+    t = _C.mul(_C.where(zero, 1.0, input), _PI)
+    return _into(out, _C.where(zero, 1.0, _C.div(_C.sin(t), t)))
+
+
+def softmax(input, dim, *, dtype=None):
+    """See `fastdl.softmax`."""
+    return _C.softmax(input if dtype is None else input.to(dtype), dim)
+
+
+def log_softmax(input, dim, *, dtype=None):
+    """See `fastdl.log_softmax`."""
+    return _C.log_softmax(input if dtype is None else input.to(dtype), dim)
+
+
+def logsumexp(input, dim, keepdim=False):
+    """See `fastdl.logsumexp`."""
+    return input.logsumexp(dim, keepdim)
