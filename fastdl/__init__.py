@@ -27,6 +27,7 @@ from .inplace import *
 from .matrices import *
 from .ordering import *
 from .picking import *
+from .printing import *
 from .products import *
 from .random import *
 from .rearrange import *
@@ -57,10 +58,10 @@ _LAZY = {
     for module, names in {
         "serialize": "save load",
         "spectral": "bartlett_window blackman_window hamming_window hann_window kaiser_window stft",
-        "nn.functional": "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear celu channel_shuffle "
-        "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity dropout "
-        "feature_alpha_dropout group_norm hardshrink layer_norm max_pool1d max_pool2d max_pool3d pairwise_distance pdist "
-        "pixel_shuffle pixel_unshuffle prelu rms_norm rrelu selu threshold",
+        "nn.functional": "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear celu conv1d "
+        "conv2d conv_transpose1d conv_transpose2d cosine_similarity dropout group_norm hardshrink "
+        "layer_norm max_pool1d max_pool2d pairwise_distance pixel_shuffle pixel_unshuffle prelu "
+        "rms_norm selu threshold",
     }.items()
     for name in names.split()
 }

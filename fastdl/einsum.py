@@ -42,7 +42,7 @@ def einsum(equation, *operands):
         labels, x = _contract(labels, x, *parts[i], needed, sizes)
     extra = [d for d, label in enumerate(labels) if label not in output]
     if extra:
-        x = _C.sum(x, extra)
+        x = _C.sum(x, extra, False, x.dtype)
         labels = [label for label in labels if label in output]
     return x.permute([labels.index(label) for label in output])
 
@@ -69,7 +69,7 @@ def tensordot(a, b, dims=2, out=None):
         raise _C.ValueError(f"tensordot: {len(dims_a)} dimensions of a, {len(dims_b)} of b")
     dims_a, dims_b = [d % a.ndim for d in dims_a], [d % b.ndim for d in dims_b]
     for i, j in zip(dims_a, dims_b):
-        if a.shape[i] != b.shape[j]:
+        if a.shape[i] != b.shape[j] and 1 not in (a.shape[i], b.shape[j]):
             raise _C.ShapeError(
                 f"tensordot: dimension {i} of {list(a.shape)} and dimension {j} of {list(b.shape)} need the same size"
             )
@@ -171,10 +171,10 @@ def _contract(labels_a, a, labels_b, b, needed, sizes):
                 for_a.append(d)
                 for_b.append(e)
     if for_a:
-        a = _C.sum(a, for_a)
+        a = _C.sum(a, for_a, False, a.dtype)
         labels_a = [c for d, c in enumerate(labels_a) if d not in for_a]
     if for_b:
-        b = _C.sum(b, for_b)
+        b = _C.sum(b, for_b, False, b.dtype)
         labels_b = [c for d, c in enumerate(labels_b) if d not in for_b]
     both = [c for c in labels_a if c in labels_b]
     batch, summed = [c for c in both if c in needed], [c for c in both if c not in needed]
@@ -193,9 +193,7 @@ def _contract(labels_a, a, labels_b, b, needed, sizes):
     if not summed and not rows and not columns:
         out = _C.mul(a, b)
     elif n:
-        out = _C.bmm(
-            _C.reshape(a, (of_batch, of_rows, of_sum)), _C.reshape(b, (of_batch, of_sum, of_columns))
-        )
+        out = _C.bmm(_C.reshape(a, (of_batch, of_rows, of_sum)), _C.reshape(b, (of_batch, of_sum, of_columns)))
     else:
         out = _C.mm(_C.reshape(a, (of_rows, of_sum)), _C.reshape(b, (of_sum, of_columns)))
     return batch + rows + columns, _C.reshape(out, shape)

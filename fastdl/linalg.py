@@ -8,16 +8,16 @@ of the pseudoinverse, Golub and Pereyra (1973). They are written in tensors' ops
 """
 
 from .elementwise import abs, gt, where
-from .functions import eye, full, zeros
+from .functions import eye, full, ones_like, zeros
 from .host import HostOp, LinAlgError, from_host, to_host
 from .products import chain_matmul, matmul, matrix_power
 from .products import cross as _cross
 from .rearrange import cat, tril, triu
 from .rearrange import diagonal as _diagonal
-from .reductions import amax, amin, norm as _norm, sum
+from .reductions import amax, amin, sum
+from .reductions import norm as _norm
 from .results import result
 from .shaping import diag_embed
-from .shaping import vander as _vander
 from .tensor import DTypeError, ShapeError, Tensor, ValueError
 
 __all__ = [
@@ -322,13 +322,16 @@ def _eigh_gradient(g, _, y):
     return v @ inner @ v.mT
 
 
-def _eigenvalues_gradient(g, x, _):
-    v = eigh(x[0]).eigenvectors
-    return (v * g[0][..., None, :]) @ v.mT
+def _eigenvalues_op(half):
+    def gradient(g, x, _):
+        v = eigh(x[0], half).eigenvectors
+        return (v * g[0][..., None, :]) @ v.mT
+
+    return HostOp("eigvalsh", lambda np, a: np.linalg.eigvalsh(a, half), gradient)
 
 
 _EIGH = {u: HostOp("eigh", lambda np, a, u=u: tuple(np.linalg.eigh(a, u)), _eigh_gradient) for u in "LU"}
-_EIGVALSH = {u: HostOp("eigvalsh", lambda np, a, u=u: np.linalg.eigvalsh(a, u), _eigenvalues_gradient) for u in "LU"}
+_EIGVALSH = {u: _eigenvalues_op(u) for u in "LU"}
 
 
 def _half(name, UPLO):
@@ -420,7 +423,7 @@ def _pinv_gradient(g, x, y):
     return one + (two - a @ (p @ two)) + (three - (three @ p) @ a)
 
 
-def _tolerances(name, a, atol, rtol):
+def _tolerances(a, atol, rtol):
     """What singular values must exceed, as a tensor, by atol and rtol times the largest one."""
     s = svdvals(a.detach())
     if rtol is None:
@@ -435,25 +438,29 @@ def _tolerances(name, a, atol, rtol):
     return s, limit
 
 
+def _of_lower_half(A):
+    return tril(A) + tril(A, -1).mT
+
+
 def pinv(A, *, atol=None, rtol=None, hermitian=False):
     """Moore and Penrose's inverse, from the singular values above max(atol, rtol * the largest).
 
     Args:
         atol, rtol: numbers or tensors; rtol is the dtype's epsilon times the larger size unless one is given.
-        hermitian: the matrices are symmetric (which makes no difference here).
+        hermitian: the matrices are symmetric, and the lower half is read.
     """
-    _check("pinv", A)
+    _check("pinv", A, square=hermitian)
     if 0 in A.shape[-2:]:
         return A.mT
-    s, limit = _tolerances("pinv", A, atol, rtol)
+    s, limit = _tolerances(_of_lower_half(A) if hermitian else A, atol, rtol)
     relative = to_host(limit / where(s[..., 0] > 0, s[..., 0], 1.0))
-    return HostOp("pinv", lambda np, a: np.linalg.pinv(a, relative), _pinv_gradient)(A)
+    return HostOp("pinv", lambda np, a: np.linalg.pinv(a, relative, hermitian), _pinv_gradient)(A)
 
 
 def matrix_rank(A, *, atol=None, rtol=None, hermitian=False):
     """The number of singular values above max(atol, rtol * the largest one), as for `pinv`; int64."""
-    _check("matrix_rank", A)
-    s, limit = _tolerances("matrix_rank", A, atol, rtol)
+    _check("matrix_rank", A, square=hermitian)
+    s, limit = _tolerances(_of_lower_half(A) if hermitian else A, atol, rtol)
     return sum(gt(s, limit[..., None]), -1)
 
 
@@ -464,11 +471,17 @@ def lstsq(A, B, rcond=None, *, driver=None):
         A: (*, m, n).
         B: (*, m, k), or (*, m) of vectors where that is A's shape without its last dimension.
         rcond: singular values below rcond times the largest one count as 0.
-        driver: ignored: LAPACK's divide and conquer by singular values is used.
+        driver: 'gels', 'gelsy' (default), 'gelsd' or 'gelss'. All are computed from the singular values; it decides, as
+            in PyTorch, whether the rank ('gels' gives none) and the singular values ('gelsd', 'gelss') are returned.
 
     Returns:
-        (solution, residuals, rank, singular_values); residuals are sums of squares, empty unless m > n = rank.
+        (solution, residuals, rank, singular_values); residuals are sums of squares, empty unless m > n = rank ('gelsy': always).
+
+    Raises:
+        ValueError: another driver.
     """
+    if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
+        raise ValueError(f"lstsq: driver {driver!r}, expected 'gels', 'gelsy', 'gelsd' or 'gelss'")
     _check("lstsq", A)
     vectors = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     if vectors:
@@ -477,20 +490,22 @@ def lstsq(A, B, rcond=None, *, driver=None):
     _check("lstsq", A, B)
     if A.shape[-2] != B.shape[-2]:
         raise ShapeError(f"lstsq: A {list(A.shape)} and B {list(B.shape)} need the same number of rows")
+    m, n = A.shape[-2:]
     solution = pinv(A, rtol=rcond) @ B
     rank = matrix_rank(A, rtol=rcond)
-    m, n = A.shape[-2:]
-    residuals = zeros(0, dtype=A.dtype)
-    if m > n and bool((rank == n).all()):
-        residuals = ((A @ solution - B) ** 2).sum(-2)
-    return LeastSquares((solution, residuals, rank, svdvals(A.detach())))
+    none = zeros(0, dtype=A.dtype)
+    known = driver in ("gels", "gelsd", "gelss") and m > n and bool((rank == n).all())
+    residuals = ((A @ solution - B) ** 2).sum(-2) if known else none
+    values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else none
+    return LeastSquares((solution, residuals, none.long() if driver == "gels" else rank, values))
 
 
 def _factor(np, a):
     """Gauss's elimination with the largest pivot of each column, over the whole batch: LU and the row order."""
     a = np.array(a)
     m, n = a.shape[-2:]
-    flat = a.reshape(-1, m, n)
+    count = int(np.prod(a.shape[:-2]))
+    flat = a.reshape(count, m, n)
     order = np.broadcast_to(np.arange(m), (len(flat), m)).copy()
     pivots = np.zeros((len(flat), min(m, n)), dtype=np.int32)
     every = np.arange(len(flat))
@@ -502,28 +517,27 @@ def _factor(np, a):
         pivot = flat[:, k, k][:, None]
         flat[:, k + 1 :, k] /= np.where(pivot == 0, 1, pivot)
         flat[:, k + 1 :, k + 1 :] -= flat[:, k + 1 :, k, None] * flat[:, k, None, k + 1 :]
-    return a, pivots.reshape(*a.shape[:-2], -1), order.reshape(*a.shape[:-2], m)
+    return a, pivots.reshape(*a.shape[:-2], min(m, n)), order.reshape(*a.shape[:-2], m)
 
 
-def _lu_forward(np, a):
-    packed, _, order = _factor(np, a)
-    m, n = a.shape[-2:]
-    k = min(m, n)
-    lower = np.tril(packed[..., :, :k], -1) + np.eye(m, k, dtype=a.dtype)
-    permutation = np.swapaxes(np.eye(m, dtype=a.dtype)[order], -1, -2)
-    return permutation, lower, np.triu(packed[..., :k, :])
+def _unpivoted(np, a):
+    """L and U of square matrices whose rows are in the order of their pivots already."""
+    a = np.array(a)
+    for k in range(a.shape[-1]):
+        pivot = a[..., k, k, None]
+        a[..., k + 1 :, k] /= np.where(pivot == 0, 1, pivot)
+        a[..., k + 1 :, k + 1 :] -= a[..., k + 1 :, k, None] * a[..., k, None, k + 1 :]
+    return np.tril(a, -1) + np.eye(a.shape[-1], dtype=a.dtype), np.triu(a)
 
 
-def _lu_gradient(g, x, y):
-    p, l, u = y
-    if l.shape[-2] != u.shape[-1]:
-        raise LinAlgError(f"lu: only square matrices have a gradient, got {list(x[0].shape)}")
-    inner = tril(l.mT @ g[1], -1) + triu(g[2] @ u.mT)
+def _lu_gradient(g, _, y):
+    l, u = y
+    inner = tril(l.mT @ g[0], -1) + triu(g[1] @ u.mT)
     left = solve_triangular(l.mT, inner, upper=True, unitriangular=True)
-    return p @ solve_triangular(u.mT, left, upper=False, left=False)
+    return solve_triangular(u.mT, left, upper=False, left=False)
 
 
-_lu = HostOp("lu", _lu_forward, _lu_gradient)
+_lu = HostOp("lu", _unpivoted, _lu_gradient)
 
 
 def lu(A, *, pivot=True):
@@ -532,16 +546,29 @@ def lu(A, *, pivot=True):
     Raises:
         ValueError: pivot=False.
     """
+    import numpy
+
     _check("lu", A)
     if not pivot:
         raise ValueError("lu: pivot=False is not supported")
-    return LU(_lu(A))
+    m, n = A.shape[-2:]
+    k = min(m, n)
+    order = _factor(numpy, to_host(A))[2]
+    p = from_host(numpy.swapaxes(numpy.eye(m, dtype=to_host(A).dtype)[order], -1, -2))
+    sorted_rows = p.mT @ A
+    l, u = _lu(sorted_rows[..., :k, :k])
+    if m > k:  # the rows below: L U = A
+        l = cat([l, solve_triangular(u, sorted_rows[..., k:, :], upper=True, left=False)], -2)
+    if n > k:
+        u = cat([u, solve_triangular(l, sorted_rows[..., :, k:], upper=False, unitriangular=True)], -1)
+    return LU((p, l, u))
 
 
 def lu_factor(A, *, pivot=True):
     """L and U of `lu` in one matrix, and the row exchanges (int32, counted from 1, as LAPACK's), for `lu_solve`."""
-    p, l, u = lu(A, pivot=pivot)
     import numpy
+
+    _, l, u = lu(A, pivot=pivot)
 
     pivots = from_host(_factor(numpy, to_host(A))[1])
     k = min(A.shape[-2:])
@@ -744,11 +771,13 @@ def multi_dot(tensors):
 
 
 def vander(x, *, N=None):
-    """Powers of the last dimension's elements, ascending: 1, x, x^2, ..."""
-    if x.ndim == 1:
-        return _vander(x, N, True)
-    rows = [_vander(row, x.shape[-1] if N is None else N, True) for row in x.reshape(-1, x.shape[-1]).unbind()]
-    return cat(rows).reshape(*x.shape, -1)
+    """Powers of the last dimension's elements, ascending: 1, x, x^2, ..., N of them (as many as elements when None)."""
+    x = x.reshape(-1) if x.ndim == 0 else x
+    n = x.shape[-1] if N is None else N
+    if n < 1:
+        raise ValueError(f"vander: N {n}, expected at least 1")
+    column = x[..., None]
+    return cat([ones_like(column), column.expand((*x.shape, n - 1))], -1).cumprod(-1)
 
 
 def tensorinv(A, ind=2):

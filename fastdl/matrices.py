@@ -104,8 +104,8 @@ def svd(input, some=True, compute_uv=True):
     >>> S
     tensor([3., 2.])
     """
-    from .linalg import svd, svdvals
     from .functions import zeros
+    from .linalg import svd, svdvals
 
     if not compute_uv:
         m, n = input.shape[-2:]

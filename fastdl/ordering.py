@@ -121,7 +121,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, ignore_nan):
     values = _C.sort(x, -1, False, True)[0]  # NaN comes last
     missing = _C.isnan(x.detach())
     if ignore_nan:
-        last = _C.clamp(_C.sub(n - 1, _C.sum(missing, -1, True)), 0, None).to(input.dtype)
+        last = _C.clamp(n - 1 - _C.sum(missing, -1, True), 0, None).to(input.dtype)
     else:
         last = _C.full((*x.shape[:-1], 1), n - 1, input.dtype, input.device)
     rank = _C.mul(last, _C.reshape(q, (-1,)))
@@ -283,7 +283,11 @@ def _results(values, inverse, counts):
 def _rows(name, input, dim):
     dim = _checked_dim(name, input, dim)
     first = _C.movedim(input, dim, 0)
-    return dim, first, _C.reshape(first, (first.shape[0], -1)) if input.numel() else _C.reshape(first, (first.shape[0], 0))
+    return (
+        dim,
+        first,
+        _C.reshape(first, (first.shape[0], -1)) if input.numel() else _C.reshape(first, (first.shape[0], 0)),
+    )
 
 
 def _row_starts(rows):

@@ -2,6 +2,7 @@
 
 from . import _C
 from ._C import Tensor
+from .ordering import unique
 from .shaping import broadcast_tensors, diagonal_scatter
 
 __all__ = [
@@ -88,8 +89,9 @@ def index_fill(input, dim, index, value):
     tensor([[1., 0., 1.],
             [1., 0., 1.]])
     """
+    n = input.size(dim) if input.ndim else 1
+    index = unique(_C.where(_C.lt(index, 0), _C.add(index, n), index))  # each place once, for the gradient of `value`
     dim, index = _along("index_fill", input, dim, index)
-    index = _C.where(_C.lt(index, 0), _C.add(index, input.shape[dim] if input.ndim else 1), index)
     if isinstance(value, Tensor):
         if value.ndim:
             raise _C.ShapeError(f"index_fill: value of shape {list(value.shape)}, expected a number or 0-d")
@@ -216,7 +218,7 @@ def unravel_index(indices, shape):
         raise _C.DTypeError(f"unravel_index: indices are {indices.dtype}, expected integers")
     if indices.numel() and not (0 <= indices.min().item() and indices.max().item() < total):
         raise _C.IndexError(f"unravel_index: an index is out of range for shape {shape}")
-    out = []
+    out, indices = [], indices.to(_C.int64)
     for n in reversed(shape):
         out.append(_C.remainder(indices, n))
         indices = _C.floor_divide(indices, n)

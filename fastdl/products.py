@@ -210,10 +210,13 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
 
 def _plus(input, product, beta, alpha):
     """beta input + alpha product; input is not read when beta is 0."""
+    dtype = _C.result_type(product, input)
+    if not dtype.is_floating_point:
+        alpha, beta = int(alpha), int(beta)
     product = product if alpha == 1 else _C.mul(product, alpha)
-    if beta == 0:
-        return product
-    return _C.add(product, input if beta == 1 else _C.mul(input, beta))
+    if beta != 0:
+        product = _C.add(product, input if beta == 1 else _C.mul(input, beta))
+    return product.to(dtype)
 
 
 def addmv(input, mat, vec, *, beta=1, alpha=1):
@@ -228,7 +231,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
 
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """``beta * input + alpha * sum_b batch1[b] batch2[b]``; `input` is not read if beta is 0."""
-    return _plus(input, _C.sum(_C.bmm(batch1, batch2), 0), beta, alpha)
+    return _plus(input, _C.sum(_C.bmm(batch1, batch2), 0, False, batch1.dtype), beta, alpha)
 
 
 for _name in ("addbmm", "addmv", "addr", "cross", "ger", "inner", "kron", "matrix_power", "trace", "vdot"):

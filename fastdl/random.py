@@ -120,7 +120,7 @@ def bernoulli(input, *, generator=None):
     return _C.bernoulli(input, generator)
 
 
-def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None):
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=None, requires_grad=False):
     """Normal numbers; `mean` and `std` are numbers (with `size`) or tensors, which broadcast.
 
     Raises:
@@ -128,7 +128,9 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None):
     """
     tensors = [t for t in (mean, std) if isinstance(t, Tensor)]
     if not tensors:
-        return _C.empty(size, dtype or _C.default_dtype(), "cpu").normal_(mean, std, generator)
+        return _finish(
+            _C.empty(size, dtype or _C.default_dtype(), device or "cpu").normal_(mean, std, generator), requires_grad
+        )
     if isinstance(std, Tensor) and std.numel() and bool(_C.lt(std, 0).any()):
         raise _C.ValueError("normal: the standard deviations must not be negative")
     if not isinstance(std, Tensor) and std < 0:
@@ -184,7 +186,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
     draws = _C.empty((*input.shape[:-1], num_samples), _C.float64, "cpu").uniform_(0.0, 1.0, generator)
     places = searchsorted(total, _C.mul(draws, total[..., -1:]), right=True)
     # Rounding may reach the end: the last place with a weight.
-    last = _C.sub(n - 1, _C.argmax(_C.flip(_C.gt(weights, 0), (-1,)).to(_C.int64), -1, True))
+    last = n - 1 - _C.argmax(_C.flip(_C.gt(weights, 0), (-1,)).to(_C.int64), -1, True)
     return _C.minimum(places, last)
 
 

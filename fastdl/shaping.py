@@ -293,7 +293,9 @@ def rot90(input, k=1, dims=(0, 1)):
             [1, 3]])
     """
     if len(dims) != 2 or input.ndim < 2 or dims[0] % input.ndim == dims[1] % input.ndim:
-        raise _C.ValueError(f"rot90: dims {tuple(dims)}, expected two different dimensions of input {list(input.shape)}")
+        raise _C.ValueError(
+            f"rot90: dims {tuple(dims)}, expected two different dimensions of input {list(input.shape)}"
+        )
     a, b = dims
     k %= 4
     if k == 0:

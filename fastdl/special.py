@@ -4,6 +4,7 @@ Sources: Abramowitz and Stegun, Handbook of Mathematical Functions, chapters 6, 
 """
 
 from . import _C
+from ._C import Tensor
 from .elementwise import _into, erf, exp2, expm1, log1p, round, sigmoid
 
 __all__ = [
@@ -174,7 +175,7 @@ def logit(input, eps=None, *, out=None):
     tensor([0.    , 2.1972])
     """
     x = input if eps is None else _C.clamp(input, eps, 1 - eps)
-    return _into(out, _C.log(_C.div(x, _C.sub(1.0, x))))
+    return _into(out, _C.log(_C.div(x, 1.0 - x)))
 
 
 def _product_with_log(x, y, logarithm):
@@ -231,3 +232,13 @@ def log_softmax(input, dim, *, dtype=None):
 def logsumexp(input, dim, keepdim=False):
     """See `fastdl.logsumexp`."""
     return input.logsumexp(dim, keepdim)
+
+
+def _polygamma_method(self, n):
+    """`polygamma(n, self)`."""
+    return polygamma(n, self)
+
+
+for _name in ("logit", "mvlgamma", "sinc", "xlogy"):
+    setattr(Tensor, _name, globals()[_name])
+Tensor.polygamma = _polygamma_method

@@ -1,7 +1,7 @@
 """Windows, and the short-time Fourier transform in real and imaginary parts."""
 
-from .elementwise import cos, mul, sqrt, square
 from .dtypes import float64
+from .elementwise import cos, mul, sqrt, square
 from .functions import get_default_dtype, linspace, ones
 from .host import HostOp
 from .special import i0
@@ -56,9 +56,7 @@ def blackman_window(window_length, periodic=True, *, dtype=None, device=None, re
 
 def bartlett_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
     """A triangle: 1 - |2 x - 1|; see `hann_window`."""
-    return _window(
-        "bartlett_window", window_length, periodic, dtype, requires_grad, lambda x: 1 - (2 * x - 1).abs()
-    )
+    return _window("bartlett_window", window_length, periodic, dtype, requires_grad, lambda x: 1 - (2 * x - 1).abs())
 
 
 def kaiser_window(window_length, periodic=True, beta=12.0, *, dtype=None, device=None, requires_grad=False):

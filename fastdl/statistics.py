@@ -88,7 +88,7 @@ def renorm(input, p, dim, maxnorm):
     if maxnorm < 0 or p <= 0:
         raise _C.ValueError(f"renorm: p {p} and maxnorm {maxnorm} must be positive")
     norms = _C.vector_norm(input, float(p), [d for d in range(n) if d != dim % n], True)
-    scale = _C.where(_C.gt(norms, maxnorm), _C.div(maxnorm, _C.add(norms, 1e-7)), 1.0)
+    scale = _C.where(_C.gt(norms, maxnorm), maxnorm / _C.add(norms, 1e-7), 1.0)
     return _C.mul(input, scale)
 
 
@@ -196,6 +196,7 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     if edge_order not in (1, 2):
         raise _C.ValueError(f"gradient: edge_order {edge_order}, expected 1 or 2")
     dims = range(input.ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
+    spacing = 1 if spacing is None else spacing
     steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(steps) != len(dims):
         raise _C.ValueError(f"gradient: {len(steps)} spacings for {len(dims)} dimensions")
@@ -270,7 +271,7 @@ def bincount(input, weights=None, minlength=0):
     return _C.scatter_add(out, 0, input.to(_C.int64), weights.detach())
 
 
-def _range(name, input, low, high):
+def _range(name, input, low, high, widened=1.0):
     for v in (low, high):
         if v != v or v in (float("inf"), float("-inf")):
             raise _C.ValueError(f"{name}: the range [{low}, {high}] is not finite")
@@ -281,7 +282,7 @@ def _range(name, input, low, high):
                 raise _C.ValueError(f"{name}: the range [{low}, {high}] is not finite")
     if low > high:
         raise _C.ValueError(f"{name}: min {low} must not exceed max {high}")
-    return (low - 1, high + 1) if low == high else (low, high)
+    return (low - widened, high + widened) if low == high else (low, high)
 
 
 def histc(input, bins=100, min=0, max=0):
@@ -329,7 +330,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
     else:
         if bins <= 0:
             raise _C.ValueError(f"histogram: bins {bins}, expected at least 1")
-        low, high = _range("histogram", x, *(range or (0.0, 0.0)))
+        low, high = _range("histogram", x, *(range or (0.0, 0.0)), widened=0.5)
         edges = linspace(low, high, bins + 1, dtype=input.dtype)
     count = edges.numel() - 1
     place = _C.sub(searchsorted(edges, x, right=True), 1)
@@ -376,7 +377,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
             raise _C.DTypeError(f"cov: {name} are {w.dtype}")
         if bool(_C.lt(w, 0).any()):
             raise _C.ValueError(f"cov: {name} must not be negative")
-        weights = w.to(x.dtype) if weights is None else _C.mul(weights, w)
+        weights = w if weights is None else _C.mul(weights, w)
     if weights is None:
         centred = _C.sub(x, _C.mean(x, 1, True)) if n else x
         scaled, norm = centred, max(n - correction, 0)
@@ -390,7 +391,7 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
             norm = _C.sub(total, _C.div(_C.mul(_C.sum(_C.mul(weights, aweights)), correction), total))
         norm = _C.clamp(norm, 0, None)
     out = _C.div(_C.mm(scaled, centred.t()), norm)
-    return out if input.ndim == 2 else _C.reshape(out, ())
+    return _C.squeeze(out)
 
 
 def corrcoef(input):

@@ -180,7 +180,13 @@ Tensor div(T a, T b) {
 Tensor floor_divide(T a, T b) {
   const DType result = result_type(a, b);
   check_divisor("floor_divide", result, b);
-  return run_binary("floor_divide", BinaryOp::floor_divide, a, b, result);
+  const Tensor y = run_binary("floor_divide", BinaryOp::floor_divide, a, b, result);
+  if (records(a, b))
+    record("floor_divide", y, {a, b}, [to_a = Operand(a), to_b = Operand(b)](GradCall& c) {
+      if (c.wants(0)) c.set(0, to_a(zeros_like(c.grad())));
+      if (c.wants(1)) c.set(1, to_b(zeros_like(c.grad())));
+    });
+  return y;
 }
 Tensor remainder(T a, T b) {
   const DType result = result_type(a, b);

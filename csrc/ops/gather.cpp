@@ -49,7 +49,7 @@ Tensor gather(const Tensor& t, int64_t dim, const Tensor& index) {
     const Tensor out = gather(at_least_1d(t), 0, at_least_1d(index));
     return reshape(out, index.shape());
   }
-  check_extents("gather", "input", t, index, d);
+  if (index.numel() > 0 || index.ndim() == t.ndim()) check_extents("gather", "input", t, index, d);
   check_same_device("gather", {t, index});
   const Tensor places = checked_index("gather", index, t.shape()[d], d, t.shape());
   const Tensor out = empty(index.shape(), t.dtype(), t.device());
@@ -58,6 +58,7 @@ Tensor gather(const Tensor& t, int64_t dim, const Tensor& index) {
     record("gather", out, {t}, [shape = t.shape(), d, places](GradCall& c) {
       const Tensor& g = c.grad();
       const DType sum = sum_dtype(g.dtype());
+      if (g.numel() == 0) return c.set(0, zeros(shape, g.dtype(), g.device()));
       c.set(0, to_dtype(scatter_add_(zeros(shape, sum, g.device()), d, places, to_dtype(g, sum)), g.dtype()));
     });
   return out;
@@ -211,7 +212,9 @@ Tensor take_along_dim(const Tensor& t, const Tensor& indices, const std::optiona
   Shape for_input = common, for_index = common;
   for_input[d] = t.shape()[d];
   for_index[d] = indices.shape()[d];
-  return gather(expand(t, for_input), d, expand(indices, for_index));
+  const Tensor places = detach(indices);  // negative ones count from the end
+  const Tensor wrapped = where(lt(places, scalar_tensor(int64_t{0})), add(places, scalar_tensor(t.shape()[d])), places);
+  return gather(expand(t, for_input), d, expand(wrapped, for_index));
 }
 
 namespace {
@@ -236,6 +239,11 @@ Tensor index_select(const Tensor& t, int64_t dim, const Tensor& given) {
 Tensor index_add_(const Tensor& self, int64_t dim, const Tensor& given, const Tensor& source, const Scalar& alpha) {
   const int d = normalize_dim(dim, self.ndim(), "index_add");
   if (given.ndim() > 1) throw ShapeError(str("index_add: index ", given.shape(), ", expected one dimension"));
+  if (self.ndim() == 0) {
+    if (source.ndim() == 0 || source.numel() == 1) index_add_(view(self, {1}), 0, at_least_1d(given), reshape(source, {1}), alpha);
+    else throw ShapeError(str("index_add: source ", source.shape(), " for an input without dimensions"));
+    return self;
+  }
   if (source.dtype() != self.dtype())
     throw DTypeError(str("index_add: source is ", source.dtype(), ", input ", self.dtype()));
   Shape expected = self.shape();

@@ -32,13 +32,9 @@ Pair extreme(const char* op, const Tensor& t, int64_t dim, bool keepdim, bool ma
   Tensor values = with_values ? empty(shape, t.dtype(), t.device()) : Tensor(), indices = empty(shape, DType::i64, t.device());
   if (indices.numel() > 0)
     launch(&KernelTable::arg_reduce, t.device(), ArgReduceArgs{t.view(), with_values ? values.view() : View{}, indices.view(), d, max});
-  if (keepdim) {
-    shape.insert(d, 1);
-    indices = view(indices, shape);
-    if (with_values) values = view(values, shape);
-  }
-  if (with_values) record_pick(op, values, indices, t, d, keepdim);
-  return {values, indices};
+  if (with_values) record_pick(op, values, indices, t, d, false);
+  if (!keepdim) return {values, indices};
+  return {with_values ? unsqueeze(values, d) : values, unsqueeze(indices, d)};
 }
 
 Tensor arg_extreme(const char* op, const Tensor& t, const std::optional<int64_t>& dim, bool keepdim, bool max) {

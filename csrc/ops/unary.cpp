@@ -72,6 +72,7 @@ Tensor abs(T x) {
 }
 Tensor sign(T x) { return without_slope("sign", UnaryOp::sign, x); }
 Tensor square(T x) {
+  if (x.dtype() == DType::b8) return square(to_dtype(x, DType::i64));
   return from_input("square", UnaryOp::square, x, x.dtype(), [](T g, T v) { return mul(g, mul(v, number(2))); });
 }
 Tensor sqrt(T x) {
