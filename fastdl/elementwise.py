@@ -148,6 +148,18 @@ def _into(out, result):
     return out.copy_(result)
 
 
+def _composed(function, *operands):
+    """`function` of tensors or numbers, composed of several ops: of 16-bit floats in float32, rounded once at the end."""
+    types = [x.dtype for x in operands if isinstance(x, Tensor)]
+    narrow = [t for t in types if t.is_floating_point and t.itemsize == 2]
+    if not narrow:
+        return function(*operands)
+    out = function(*(x.to(_C.float32) if isinstance(x, Tensor) and x.dtype in narrow else x for x in operands))
+    for t in types:
+        narrow[0] = _C.promote_types(narrow[0], t)
+    return out.to(narrow[0])
+
+
 # --- arithmetic ---
 
 
@@ -556,12 +568,12 @@ def logaddexp(input, other, *, out=None):
     >>> fd.logaddexp(fd.tensor([1000.0]), fd.tensor([1000.0]))
     tensor([1000.6932])
     """
-    return _into(out, _log_of_sum(input, other, _C.exp, 1.0))
+    return _into(out, _composed(lambda a, b: _log_of_sum(a, b, _C.exp, 1.0), input, other))
 
 
 def logaddexp2(input, other, *, out=None):
     """log2(2^a + 2^b), without overflow."""
-    return _into(out, _log_of_sum(input, other, _C.exp2, 1.4426950408889634))
+    return _into(out, _composed(lambda a, b: _log_of_sum(a, b, _C.exp2, 1.4426950408889634), input, other))
 
 
 def _log_of_sum(a, b, power, factor):
@@ -585,7 +597,7 @@ def float_power(input, exponent, *, out=None):
 
 def rsub(input, other, *, alpha=1):
     """other - alpha input."""
-    return _C.add(_C.mul(input, -alpha), other)
+    return _composed(lambda a, b: _C.add(_C.mul(a, -alpha), b), input, other)
 
 
 def gcd(input, other, *, out=None):

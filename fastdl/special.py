@@ -5,7 +5,7 @@ Sources: Abramowitz and Stegun, Handbook of Mathematical Functions, chapters 6, 
 
 from . import _C
 from ._C import Tensor
-from .elementwise import _into, erf, exp2, expm1, log1p, round, sigmoid
+from .elementwise import _composed, _into, erf, exp2, expm1, log1p, round, sigmoid
 
 __all__ = [
     "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammaln",
@@ -33,6 +33,10 @@ def erfcx(input, *, out=None):
     tensor([1.    , 0.0056])
     """
     x = input if input.dtype.is_floating_point else input.to(_C.default_dtype())
+    return _into(out, _composed(_scaled_erfc, x))
+
+
+def _scaled_erfc(x):
     high = _C.gt(x, 5.0)
     # Beyond 5 Laplace's continued fraction 1 / (x + (1/2) / (x + 1 / (x + ...))) / sqrt(pi).
     far = _C.where(high, x, 5.0)
@@ -40,7 +44,7 @@ def erfcx(input, *, out=None):
     for k in range(40, 0, -1):
         fraction = far + (k / 2) / fraction
     near = _C.where(high, 0.0, x)
-    return _into(out, _C.where(high, _PI**-0.5 / fraction, _C.mul(_C.exp(_C.square(near)), _C.erfc(near))))
+    return _C.where(high, _PI**-0.5 / fraction, _C.mul(_C.exp(_C.square(near)), _C.erfc(near)))
 
 
 def erfinv(input, *, out=None):
@@ -55,20 +59,24 @@ def erfinv(input, *, out=None):
 
 def ndtr(input, *, out=None):
     """The area below the standard normal density left of x: erfc(-x / sqrt(2)) / 2."""
-    return _into(out, _C.mul(_C.erfc(_C.mul(input, -_SQRT_HALF)), 0.5))
+    return _into(out, _composed(lambda x: _C.mul(_C.erfc(_C.mul(x, -_SQRT_HALF)), 0.5), input))
 
 
 def ndtri(input, *, out=None):
     """The inverse of `ndtr`: where the area left of x is `input`, in (0, 1)."""
-    return _into(out, _C.mul(_C.erfinv(_C.sub(_C.mul(input, 2.0), 1.0)), _SQRT_HALF * 2))
+    return _into(out, _composed(lambda p: _C.mul(_C.erfinv(_C.sub(_C.mul(p, 2.0), 1.0)), _SQRT_HALF * 2), input))
 
 
 def log_ndtr(input, *, out=None):
     """log(ndtr(x)), also where the area underflows."""
-    low = _C.lt(input, -1.0)
-    t = _C.mul(input, -_SQRT_HALF)
-    tail = _C.log(_C.mul(erfcx(_C.where(low, t, 1.0)), 0.5)) - _C.square(t)
-    return _into(out, _C.where(low, tail, _C.log1p(_C.mul(_C.erfc(_C.neg(_C.where(low, 0.0, t))), -0.5))))
+    return _into(out, _composed(_log_area, input))
+
+
+def _log_area(x):
+    low = _C.lt(x, -1.0)
+    t = _C.mul(x, -_SQRT_HALF)
+    tail = _C.sub(_C.log(_C.mul(_scaled_erfc(_C.where(low, t, 1.0)), 0.5)), _C.square(_C.where(low, t, 0.0)))
+    return _C.where(low, tail, _C.log1p(_C.mul(_C.erfc(_C.neg(_C.where(low, 0.0, t))), -0.5)))
 
 
 # --- the gamma function ---
@@ -111,7 +119,7 @@ def polygamma(n, input, *, out=None):
     factor = 1.0 if n % 2 else -1.0
     for k in range(2, n + 1):
         factor *= k
-    return _into(out, _C.mul(_C.zeta(float(n + 1), input), factor))
+    return _into(out, _composed(lambda x: _C.mul(_C.zeta(float(n + 1), x), factor), input))
 
 
 def multigammaln(input, p, *, out=None):
@@ -122,10 +130,14 @@ def multigammaln(input, p, *, out=None):
     """
     if p < 1:
         raise _C.ValueError(f"mvlgamma: p {p}, expected at least 1")
-    total = p * (p - 1) / 4 * 1.1447298858494002
-    for j in range(p):
-        total = _C.add(_C.lgamma(_C.sub(input, j / 2)), total)
-    return _into(out, total)
+
+    def total(x):
+        out = p * (p - 1) / 4 * 1.1447298858494002
+        for j in range(p):
+            out = _C.add(_C.lgamma(_C.sub(x, j / 2)), out)
+        return out
+
+    return _into(out, _composed(total, input))
 
 
 mvlgamma = multigammaln
@@ -175,16 +187,16 @@ def logit(input, eps=None, *, out=None):
     tensor([0.    , 2.1972])
     """
     x = input if eps is None else _C.clamp(input, eps, 1 - eps)
-    return _into(out, _C.log(_C.div(x, 1.0 - x)))
+    return _into(out, _composed(lambda p: _C.log(_C.div(p, 1.0 - p)), x))
 
 
 def _product_with_log(x, y, logarithm):
-    zero = _C.logical_and(_C.eq(x, 0), _C.logical_not(_C.isnan(y))) if isinstance(y, _C.Tensor) else _C.eq(x, 0)
+    zero = _C.logical_and(_C.eq(x, 0), _C.logical_not(_C.isnan(y)))
     return _C.where(zero, 0.0, _C.mul(x, logarithm))
 
 
 def _number(x):
-    return x if isinstance(x, _C.Tensor) else _C.full((), x, _C.default_dtype(), "cpu")
+    return x if isinstance(x, Tensor) else _C.full((), x, _C.default_dtype(), "cpu")
 
 
 def xlogy(input, other, *, out=None):
@@ -195,28 +207,42 @@ def xlogy(input, other, *, out=None):
     tensor([0., 0.])
     """
     input, other = _number(input), _number(other)
-    return _into(out, _product_with_log(input, other, _C.log(other)))
+    return _into(out, _composed(lambda x, y: _product_with_log(x, y, _C.log(y)), input, other))
 
 
 def xlog1py(input, other, *, out=None):
     """x log(1 + y), and 0 where x is 0 unless y is NaN."""
     input, other = _number(input), _number(other)
-    return _into(out, _product_with_log(input, other, _C.log1p(other)))
+    return _into(out, _composed(lambda x, y: _product_with_log(x, y, _C.log1p(y)), input, other))
 
 
 def entr(input, *, out=None):
     """-x log(x); 0 at 0 and -inf below."""
-    positive = _C.gt(input, 0)
-    safe = _C.where(positive, input, 1.0)
-    value = _C.where(positive, _C.neg(_C.mul(safe, _C.log(safe))), _C.where(_C.eq(input, 0), 0.0, float("-inf")))
-    return _into(out, _C.where(_C.isnan(input), input, value))
+    return _into(out, _composed(_entropy, input))
+
+
+def _entropy(x):
+    positive = _C.gt(x, 0)
+    safe = _C.where(positive, x, 1.0)
+    value = _C.where(positive, _C.neg(_C.mul(safe, _C.log(safe))), _C.where(_C.eq(x, 0), 0.0, float("-inf")))
+    return _C.where(_C.isnan(x), x, value)
 
 
 def sinc(input, *, out=None):
     """sin(pi x) / (pi x), and 1 at 0."""
-    zero = _C.eq(input, 0)
-    t = _C.mul(_C.where(zero, 1.0, input), _PI)
-    return _into(out, _C.where(zero, 1.0, _C.div(_C.sin(t), t)))
+    return _into(out, _composed(_cardinal_sine, input))
+
+
+def _cardinal_sine(x):
+    # Near 0 by Taylor's polynomial, because the derivative of the quotient cancels there.
+    t = _C.mul(x, _PI)
+    near = _C.lt(_C.abs(t), 0.5)
+    squares = _C.square(_C.where(near, t, 0.0))
+    polynomial = 1.0
+    for k in range(16, 0, -2):
+        polynomial = 1.0 - polynomial * squares / (k * (k + 1.0))
+    far = _C.where(near, 1.0, t)
+    return _C.where(near, polynomial, _C.div(_C.sin(far), far))
 
 
 def softmax(input, dim, *, dtype=None):
