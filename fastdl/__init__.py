@@ -38,6 +38,8 @@ from .special import (
     erfc as erfc,
     erfinv as erfinv,
     i0 as i0,
+    igamma as igamma,
+    igammac as igammac,
     lgamma as lgamma,
     logit as logit,
     mvlgamma as mvlgamma,

@@ -1,7 +1,7 @@
 """Element types, devices and memory formats."""
 
 from . import _C
-from ._C import bfloat16, bool, device, dtype, float16, float32, float64, int8, int32, int64, promote_types, uint8
+from ._C import bfloat16, bool, device, dtype, float16, float32, float64, int8, int32, int64, uint8
 
 __all__ = [
     "bfloat16",
@@ -114,6 +114,16 @@ def result_type(tensor1, tensor2):
     fastdl.float32
     """
     return _C.result_type(tensor1, tensor2)
+
+
+def promote_types(type1, type2):
+    """The smallest dtype that both fit into, by PyTorch's table: of an integer and a float the float.
+
+    >>> import fastdl as fd
+    >>> fd.promote_types(fd.int64, fd.float16)
+    fastdl.float16
+    """
+    return _C.promote_types(type1, type2)
 
 
 def can_cast(from_, to):

@@ -21,6 +21,7 @@ __all__ = [
     "addcdiv",
     "addcmul",
     "allclose",
+    "angle",
     "arccos",
     "arccosh",
     "arcsin",
@@ -44,6 +45,8 @@ __all__ = [
     "clamp_max",
     "clamp_min",
     "clip",
+    "conj",
+    "conj_physical",
     "copysign",
     "cos",
     "cosh",
@@ -357,6 +360,17 @@ def round(input, *, decimals=0, out=None):
 def frac(input, *, out=None):
     """x - trunc(x): the fraction, with the sign of x."""
     return _into(out, _C.sub(input, _C.trunc(input)))
+
+
+def angle(input, *, out=None):
+    """0 of numbers that are not negative, pi of negative ones, NaN of NaN."""
+    x = input if input.dtype.is_floating_point else input.to(_C.default_dtype())
+    return _into(out, _C.where(_C.isnan(x), x, _C.where(_C.lt(x, 0), _PI, 0.0).to(x.dtype)))
+
+
+def conj(input):
+    """The tensor itself: there are no complex tensors."""
+    return input
 
 
 def frexp(input):
@@ -784,6 +798,7 @@ def equal(input, other):
 # --- other names ---
 
 sgn = sign
+conj_physical = conj
 arcsinh = asinh
 arccosh = acosh
 arctanh = atanh
@@ -823,7 +838,7 @@ def _type_as(self, other):
 for _name in (
     "absolute", "allclose", "clip", "div", "divide", "greater", "greater_equal", "isclose", "less", "less_equal",
     "multiply", "negative", "not_equal", "round", "subtract", "true_divide", "arccos", "arccosh", "arcsin", "arcsinh",
-    "arctan", "arctan2", "arctanh", "clamp_max", "clamp_min", "deg2rad", "equal", "fix", "float_power", "fmax", "fmin",
+    "angle", "arctan", "arctan2", "conj", "conj_physical", "arctanh", "clamp_max", "clamp_min", "deg2rad", "equal", "fix", "float_power", "fmax", "fmin",
     "frac", "frexp", "heaviside", "isneginf", "isposinf", "isreal", "lcm", "ldexp", "logaddexp", "logaddexp2",
     "nan_to_num", "positive", "rad2deg", "sgn",
 ):  # fmt: skip

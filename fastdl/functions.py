@@ -418,3 +418,6 @@ Tensor.H = property(lambda self: _C.transpose(self, 0, 1), doc="A matrix transpo
 Tensor.mH = property(lambda self: _C.transpose(self, -2, -1), doc="The last two dimensions exchanged.")
 Tensor.is_cpu = property(lambda self: not self.is_cuda, doc="Whether the tensor is on the CPU.")
 Tensor.ndimension = Tensor.dim
+Tensor.is_sparse = property(lambda self: False, doc="Whether the tensor is sparse: never.")
+Tensor.get_device = lambda self: -1 if self.is_cpu else self.device.index
+Tensor.__reversed__ = lambda self: _C.flip(self, (0,)) if self.ndim else self

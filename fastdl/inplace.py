@@ -16,7 +16,7 @@ _METHODS = {
         "hypot lcm ldexp le less less_equal logical_and logical_not logical_or logical_xor lt multiply nan_to_num ne "
         "negative nextafter not_equal rad2deg remainder sgn sinh subtract true_divide"
     ),
-    special: "digamma erfc erfinv i0 lgamma logit mvlgamma sinc xlogy",
+    special: "digamma erfc erfinv i0 igamma igammac lgamma logit mvlgamma sinc xlogy",
     statistics: "cumprod renorm",
     picking: "index_copy index_fill index_reduce masked_scatter put scatter_reduce",
     products: "addbmm addmm addmv addr baddbmm",

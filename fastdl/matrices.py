@@ -1,11 +1,11 @@
 """The matrix functions of the top level: `fastdl.linalg`, which is loaded when one of them is called, under older names."""
 
-from ._C import Tensor
+from ._C import Tensor, ValueError
 from .results import result
 
 __all__ = [
     "cholesky", "cholesky_inverse", "cholesky_solve", "det", "inverse", "logdet", "lu_solve", "lu_unpack", "matrix_exp",
-    "pinverse", "qr", "slogdet", "svd", "triangular_solve",
+    "pca_lowrank", "pinverse", "qr", "slogdet", "svd", "svd_lowrank", "triangular_solve",
 ]  # fmt: skip
 
 USV = result("U", "S", "V")
@@ -115,6 +115,43 @@ def svd(input, some=True, compute_uv=True):
     return USV((u, s, vh.mT))
 
 
+def svd_lowrank(A, q=6, niter=2, M=None):
+    """The q largest singular values and their vectors, approximately, by products with a random matrix.
+
+    Halko, Martinsson and Tropp, Finding Structure with Randomness (2009), algorithm 5.1.
+
+    Args:
+        A: (*, m, n).
+        q: more than the values that matter, at most min(m, n).
+        niter: iterations of subspaces, which sharpen the result.
+        M: subtracted from A if given.
+    """
+    from .linalg import qr, svd
+    from .random import randn
+
+    A = A if M is None else A - M
+    if not 0 <= q <= min(A.shape[-2:]):
+        raise ValueError(f"svd_lowrank: q {q} for a matrix of shape {list(A.shape)}")
+    if niter < 0:
+        raise ValueError(f"svd_lowrank: niter {niter} must not be negative")
+    Q = qr(A @ randn(A.shape[-1], q, dtype=A.dtype)).Q
+    for _ in range(niter):
+        Q = qr(A @ qr(A.mT @ Q).Q).Q
+    u, s, vh = svd(Q.mT @ A, full_matrices=False)
+    return USV((Q @ u, s, vh.mT))
+
+
+def pca_lowrank(A, q=None, center=True, niter=2):
+    """The q principal axes of observations in rows, approximately: `svd_lowrank` of A without its mean row.
+
+    Args:
+        A: (*, observations, variables).
+        q: 6, or fewer if A is smaller, when None.
+    """
+    q = min(6, *A.shape[-2:]) if q is None else q
+    return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
+
+
 def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False):
     """X with A X = b for the upper or lower triangle of A (A^T if `transpose`), and A; see `linalg.solve_triangular`."""
     from .linalg import solve_triangular
@@ -131,6 +168,6 @@ def _stft(self, n_fft, *args, **kwargs):
 
 
 for _name in __all__:
-    if _name != "lu_unpack":
+    if _name not in ("lu_unpack", "pca_lowrank", "svd_lowrank"):
         setattr(Tensor, _name, globals()[_name])
 Tensor.stft = _stft

@@ -8,7 +8,7 @@ from ._C import Tensor
 from .elementwise import _composed, _into, erf, exp2, expm1, log1p, round, sigmoid
 
 __all__ = [
-    "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammaln",
+    "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammainc", "gammaincc", "gammaln",
     "i0", "i0e", "i1", "i1e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri",
     "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
@@ -141,6 +141,28 @@ def multigammaln(input, p, *, out=None):
 
 
 mvlgamma = multigammaln
+
+
+def gammainc(input, other, *, out=None):
+    """The regularized lower incomplete gamma function: 1 / Gamma(a) times the integral of t^(a-1) e^-t from 0 to x.
+
+    Args:
+        input: a, at least 0; it gets no gradient.
+        other: x, at least 0.
+
+    >>> import fastdl as fd
+    >>> fd.igamma(fd.tensor([1.0]), fd.tensor([1.0]))
+    tensor([0.6321])
+    """
+    return _into(out, _C.igamma(input, other))
+
+
+def gammaincc(input, other, *, out=None):
+    """The regularized upper incomplete gamma function, 1 - `gammainc`."""
+    return _into(out, _C.igammac(input, other))
+
+
+igamma, igammac = gammainc, gammaincc
 
 
 def zeta(input, other, *, out=None):

@@ -128,6 +128,20 @@ op(
     dtypes=SINGLE,
     torch=False,  # has no gradient there
 )
+
+
+def gamma_below(a, x):
+    """By the series of the lower incomplete gamma function."""
+    term = total = 1 / a
+    for k in range(1, 120):
+        term = term * x / (a + k)
+        total = total + term
+    return total * np.exp(a * np.log(x) - x - of_math(math.lgamma)(a))
+
+
+for name, reference in (("igamma", gamma_below), ("igammac", lambda a, x: 1 - gamma_below(a, x))):
+    op(name, reference, lambda r: [S(r(*s, low=0.5, high=6), r(*s, low=0.2, high=9)) for s in ((7,), (3, 65))],
+       grad=2, nograd=(0,))  # fmt: skip
 special("i0", lambda x: series(x, 0))
 special("special.i0e", lambda x: series(x, 0) * np.exp(-np.abs(x)), grad=1)
 special("special.i1", lambda x: series(x, 1))

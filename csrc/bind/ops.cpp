@@ -157,6 +157,8 @@ void init_ops(PyObject* m) {
   both<&ops::hypot>(m, "hypot(input, other: number)");
   both<&ops::copysign>(m, "copysign(input, other: number)");
   both<&ops::nextafter>(m, "nextafter(input, other)");
+  both<&ops::igamma>(m, "igamma(input, other: number)");
+  both<&ops::igammac>(m, "igammac(input, other: number)");
   def<&ops::zeta>(m, "zeta(input: number, other: number)");
   both<&ops::maximum>(m, "maximum(input, other: number)");
   both<&ops::minimum>(m, "minimum(input, other: number)");

@@ -271,6 +271,21 @@ Tensor nextafter(T a, T b) {
     throw DTypeError(str("nextafter: expected float32 or float64, got ", name_of(a.dtype()), " and ", name_of(b.dtype())));
   return run_binary("nextafter", BinaryOp::nextafter, a, b, result);
 }
+namespace {
+Tensor incomplete_gamma(const char* name, BinaryOp op, double sign, T a, T x) {
+  if (records(a)) throw Error(str(name, ": there is no gradient for the first argument; detach it"));
+  const Tensor y = run_binary(name, op, a, x, floating_result(result_type(a, x)));
+  if (records(x))
+    record(name, y, {x}, [a = save(a), x = save(x), sign, to_x = Operand(x)](GradCall& c) {  // x^(a - 1) e^-x / Gamma(a)
+      const Tensor density = exp(sub(sub(mul(sub(c(a), number(1)), log(c(x))), c(x)), lgamma(c(a))));
+      c.set(0, to_x(mul(c.grad(), mul(density, number(sign)))));
+    });
+  return y;
+}
+}  // namespace
+Tensor igamma(T a, T x) { return incomplete_gamma("igamma", BinaryOp::gamma_lower, 1, a, x); }
+Tensor igammac(T a, T x) { return incomplete_gamma("igammac", BinaryOp::gamma_upper, -1, a, x); }
+
 Tensor zeta(T s, T q) {
   const Tensor y = run_binary("zeta", BinaryOp::zeta, s, q, floating_result(result_type(s, q)));
   if (records(s)) throw Error("zeta: there is no gradient for the exponent; detach it");

@@ -161,6 +161,8 @@ Tensor atan2(const Tensor& a, const Tensor& b);
 Tensor hypot(const Tensor& a, const Tensor& b);
 Tensor copysign(const Tensor& a, const Tensor& b);
 Tensor nextafter(const Tensor& a, const Tensor& b);
+Tensor igamma(const Tensor& a, const Tensor& x);        // the lower regularized incomplete gamma function, and the upper
+Tensor igammac(const Tensor& a, const Tensor& x);
 Tensor zeta(const Tensor& s, const Tensor& q);          // Hurwitz' zeta function
 Tensor maximum(const Tensor& a, const Tensor& b);
 Tensor minimum(const Tensor& a, const Tensor& b);

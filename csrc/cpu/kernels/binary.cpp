@@ -46,6 +46,13 @@ template <class V> FASTDL_INLINE V apply(B<BinaryOp::zeta>, V a, V b, Params<V>)
   return in_float64(a, b, [](double s, double q) { return hurwitz_zeta(s, q); });
 }
 
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::gamma_lower>, V a, V b, Params<V>) {
+  return in_float64(a, b, [](double s, double x) { return incomplete_gamma(s, x, false); });
+}
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::gamma_upper>, V a, V b, Params<V>) {
+  return in_float64(a, b, [](double s, double x) { return incomplete_gamma(s, x, true); });
+}
+
 // Of integers, lane by lane. Ops refuse a zero divisor before; here it gives 0, also in the lanes past the end.
 FASTDL_INLINE int64_t integer_fmod(int64_t a, int64_t b) { return b == 0 || b == -1 ? 0 : a % b; }
 FASTDL_INLINE int64_t integer_remainder(int64_t a, int64_t b) {
