@@ -11,14 +11,14 @@ class LinAlgError(Error):
 
 def to_host(x):
     """The values as an array, without history."""
-    return x.detach().numpy()
+    return x.detach().cpu().numpy()
 
 
-def from_host(array):
-    """A tensor over an array's memory."""
+def from_host(array, device="cpu"):
+    """A tensor over an array's memory, or a copy on another device."""
     import numpy
 
-    return from_numpy(numpy.ascontiguousarray(array).reshape(array.shape))
+    return from_numpy(numpy.ascontiguousarray(array).reshape(array.shape)).to(device=device)
 
 
 class _Call(Function):
@@ -59,4 +59,4 @@ class HostOp:
         except numpy.linalg.LinAlgError as e:
             shapes = " and ".join(str(list(x.shape)) for x in inputs)
             raise LinAlgError(f"{self.name}: {str(e).lower()}; input of shape {shapes}") from None
-        return tuple(from_host(numpy.asarray(a)) for a in (out if isinstance(out, tuple) else (out,)))
+        return tuple(from_host(numpy.asarray(a), inputs[0].device) for a in (out if isinstance(out, tuple) else (out,)))

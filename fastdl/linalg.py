@@ -56,7 +56,7 @@ def _check(name, *matrices, square=False):
 
 
 def _identity(x, n):
-    return eye(n, dtype=x.dtype)
+    return eye(n, dtype=x.dtype, device=x.device)
 
 
 def _symmetric(x):
@@ -90,7 +90,7 @@ def _cofactors(a, d):
     u, s, vh = svd(a)
     n = s.shape[-1]
     # For each singular value the product of the others.
-    others = where(eye(n, dtype=s.dtype) > 0, 1.0, s[..., None, :].expand((*s.shape, n))).prod(-1)
+    others = where(eye(n, dtype=s.dtype, device=s.device) > 0, 1.0, s[..., None, :].expand((*s.shape, n))).prod(-1)
     sign = (det(u) * det(vh))[..., None, None]
     return sign * ((u * others[..., None, :]) @ vh)
 
@@ -209,8 +209,8 @@ def _with_info(kind, compute, x, check_errors):
     except LinAlgError:
         if check_errors:
             raise
-        failed, out = 1, full(x.shape, float("nan"), dtype=x.dtype)
-    return WithInfo[kind]((out, full(x.shape[:-2], failed).int()))
+        failed, out = 1, full(x.shape, float("nan"), dtype=x.dtype, device=x.device)
+    return WithInfo[kind]((out, full(x.shape[:-2], failed, device=x.device).int()))
 
 
 def inv_ex(A, *, check_errors=False):
@@ -308,7 +308,7 @@ def qr(A, mode="reduced"):
     """
     _check("qr", A)
     if mode == "r":
-        return QR((zeros(0, dtype=A.dtype), _QR["reduced"](A)[1]))
+        return QR((zeros(0, dtype=A.dtype, device=A.device), _QR["reduced"](A)[1]))
     if mode not in _QR:
         raise ValueError(f"qr: mode {mode!r}, expected 'reduced', 'complete' or 'r'")
     return QR(_QR[mode](A))
@@ -317,7 +317,7 @@ def qr(A, mode="reduced"):
 def _eigh_gradient(g, _, y):
     w, v = y
     gaps = w[..., None, :] - w[..., :, None]
-    off = eye(w.shape[-1], dtype=w.dtype) == 0
+    off = eye(w.shape[-1], dtype=w.dtype, device=w.device) == 0
     inner = where(off, (v.mT @ g[1]) / where(off, gaps, 1.0), 0.0) + diag_embed(g[0])
     return v @ inner @ v.mT
 
@@ -368,7 +368,7 @@ def _svd_gradient(g, x, y):
     u, s, vh = y[0][..., :k], y[1], y[2][..., :k, :]
     gu, gs, gv = g[0][..., :k], g[1], g[2][..., :k, :].mT
     v = vh.mT
-    off = eye(k, dtype=s.dtype) == 0
+    off = eye(k, dtype=s.dtype, device=s.device) == 0
     squares = s * s
     gaps = where(off, squares[..., None, :] - squares[..., :, None], 1.0)
     skew = lambda a: where(off, (a - a.mT) / gaps, 0.0)
@@ -431,7 +431,7 @@ def _tolerances(a, atol, rtol):
 
         given = atol is not None and (isinstance(atol, Tensor) or atol > 0)
         rtol = 0.0 if given else finfo(a.dtype).eps * max(a.shape[-2:])
-    largest = amax(s, -1) if s.shape[-1] else zeros(s.shape[:-1], dtype=s.dtype)
+    largest = amax(s, -1) if s.shape[-1] else zeros(s.shape[:-1], dtype=s.dtype, device=s.device)
     limit = largest * rtol
     if atol is not None:
         limit = where(limit > atol, limit, limit * 0 + atol)
@@ -493,7 +493,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     m, n = A.shape[-2:]
     solution = pinv(A, rtol=rcond) @ B
     rank = matrix_rank(A, rtol=rcond)
-    none = zeros(0, dtype=A.dtype)
+    none = zeros(0, dtype=A.dtype, device=A.device)
     known = driver in ("gels", "gelsd", "gelss") and m > n and bool((rank == n).all())
     residuals = ((A @ solution - B) ** 2).sum(-2) if known else none
     values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else none
@@ -554,7 +554,7 @@ def lu(A, *, pivot=True):
     m, n = A.shape[-2:]
     k = min(m, n)
     order = _factor(numpy, to_host(A))[2]
-    p = from_host(numpy.swapaxes(numpy.eye(m, dtype=to_host(A).dtype)[order], -1, -2))
+    p = from_host(numpy.swapaxes(numpy.eye(m, dtype=to_host(A).dtype)[order], -1, -2), A.device)
     sorted_rows = p.mT @ A
     l, u = _lu(sorted_rows[..., :k, :k])
     if m > k:  # the rows below: L U = A
@@ -570,12 +570,12 @@ def lu_factor(A, *, pivot=True):
 
     _, l, u = lu(A, pivot=pivot)
 
-    pivots = from_host(_factor(numpy, to_host(A))[1])
+    pivots = from_host(_factor(numpy, to_host(A))[1], A.device)
     k = min(A.shape[-2:])
     if A.shape[-1] > k:
         packed = cat([u[..., :k] + tril(l, -1), u[..., k:]], -1)
     else:
-        packed = tril(l, -1) + cat([u, zeros(*A.shape[:-2], A.shape[-2] - k, k, dtype=A.dtype)], -2)
+        packed = tril(l, -1) + cat([u, zeros(*A.shape[:-2], A.shape[-2] - k, k, dtype=A.dtype, device=A.device)], -2)
     return Factors((packed, pivots))
 
 
@@ -597,14 +597,14 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
 
     m, n = LU_data.shape[-2:]
     k = min(m, n)
-    none = zeros(0, dtype=LU_data.dtype)
+    none = zeros(0, dtype=LU_data.dtype, device=LU_data.device)
     p = l = u = none
     if unpack_data:
-        l = tril(LU_data[..., :k], -1) + eye(m, k, dtype=LU_data.dtype)
+        l = tril(LU_data[..., :k], -1) + eye(m, k, dtype=LU_data.dtype, device=LU_data.device)
         u = triu(LU_data[..., :k, :])
     if unpack_pivots:
         order = _row_order(LU_pivots, m)
-        p = from_host(numpy.swapaxes(numpy.eye(m, dtype=to_host(LU_data).dtype)[order], -1, -2))
+        p = from_host(numpy.swapaxes(numpy.eye(m, dtype=to_host(LU_data).dtype)[order], -1, -2), LU_data.device)
     return LU((p, l, u))
 
 
@@ -629,8 +629,8 @@ def householder_product(A, tau):
     k = tau.shape[-1]
     if m < n or k > n or tau.shape[:-1] != A.shape[:-2]:
         raise ShapeError(f"householder_product: A {list(A.shape)} and tau {list(tau.shape)} do not fit")
-    q = eye(m, n, dtype=A.dtype).expand((*A.shape[:-2], m, n))
-    vectors = tril(A, -1) + eye(m, n, dtype=A.dtype)
+    q = eye(m, n, dtype=A.dtype, device=A.device).expand((*A.shape[:-2], m, n))
+    vectors = tril(A, -1) + eye(m, n, dtype=A.dtype, device=A.device)
     for i in reversed(range(k)):
         v = vectors[..., i : i + 1]
         q = q - tau[..., i, None, None] * (v @ (v.mT @ q))

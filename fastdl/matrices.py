@@ -104,13 +104,12 @@ def svd(input, some=True, compute_uv=True):
     >>> S
     tensor([3., 2.])
     """
-    from .functions import zeros
     from .linalg import svd, svdvals
 
     if not compute_uv:
         m, n = input.shape[-2:]
         batch = input.shape[:-2]
-        return USV((zeros(*batch, m, m, dtype=input.dtype), svdvals(input), zeros(*batch, n, n, dtype=input.dtype)))
+        return USV((input.new_zeros(*batch, m, m), svdvals(input), input.new_zeros(*batch, n, n)))
     u, s, vh = svd(input, full_matrices=not some)
     return USV((u, s, vh.mT))
 
@@ -134,7 +133,7 @@ def svd_lowrank(A, q=6, niter=2, M=None):
         raise ValueError(f"svd_lowrank: q {q} for a matrix of shape {list(A.shape)}")
     if niter < 0:
         raise ValueError(f"svd_lowrank: niter {niter} must not be negative")
-    Q = qr(A @ randn(A.shape[-1], q, dtype=A.dtype)).Q
+    Q = qr(A @ randn(A.shape[-1], q, dtype=A.dtype, device=A.device)).Q
     for _ in range(niter):
         Q = qr(A @ qr(A.mT @ Q).Q).Q
     u, s, vh = svd(Q.mT @ A, full_matrices=False)

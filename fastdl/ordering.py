@@ -138,7 +138,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, ignore_nan):
     if interpolation in ("linear", "midpoint"):
         above = _C.gather(values, -1, _C.ceil(rank).detach().to(_C.int64))
         weight = _C.sub(rank, low)
-        below = _C.lerp(below, above, weight if interpolation == "linear" else _C.full((), 0.5, input.dtype, "cpu"))
+        below = _C.lerp(below, above, weight if interpolation == "linear" else 0.5)
     out = _C.movedim(below, -1, 0)  # (q, *)
     if keepdim:
         sizes = [1] * ndim if x.ndim == 1 and ndim != 1 else None
@@ -199,7 +199,7 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     sequence = sorted_sequence.detach()
     if sequence.ndim == 0:
         raise _C.ShapeError("searchsorted: the sorted sequence is a number, expected at least one dimension")
-    values = input.detach() if isinstance(input, Tensor) else _C.full((), input, sequence.dtype, "cpu")
+    values = input.detach() if isinstance(input, Tensor) else _C.full((), input, sequence.dtype, sequence.device)
     if sorter is not None:
         if sorter.shape != sequence.shape or sorter.dtype is not _C.int64:
             raise _C.ShapeError(f"searchsorted: sorter {list(sorter.shape)}, expected int64 {list(sequence.shape)}")
@@ -244,9 +244,9 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     tensor([False,  True, False])
     """
     if not isinstance(elements, Tensor):
-        elements = _C.full((), elements, test_elements.dtype, "cpu")
+        elements = _C.full((), elements, test_elements.dtype, test_elements.device)
     if not isinstance(test_elements, Tensor):
-        test_elements = _C.full((1,), test_elements, _C.result_type(elements, test_elements), "cpu")
+        test_elements = _C.full((1,), test_elements, _C.result_type(elements, test_elements), elements.device)
     dtype = _C.promote_types(elements.dtype, test_elements.dtype)
     wanted = msort(_C.reshape(test_elements.detach(), (-1,)).to(dtype))
     n = wanted.shape[0]

@@ -178,8 +178,8 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     return out
 
 
-def _triangle(row, col, offset, dtype, keep):
-    rows, columns = _C.arange(0, row, 1, _C.int64, "cpu"), _C.arange(0, col, 1, _C.int64, "cpu")
+def _triangle(row, col, offset, dtype, device, keep):
+    rows, columns = (_C.arange(0, n, 1, _C.int64, device or "cpu") for n in (row, col))
     places = _C.nonzero(keep(_C.sub(columns, offset), _C.unsqueeze(rows, 1)))
     return places.t().contiguous().to(dtype or _C.int64)
 
@@ -192,12 +192,12 @@ def tril_indices(row, col, offset=0, *, dtype=None, device=None):
     tensor([[0, 1, 1],
             [0, 0, 1]])
     """
-    return _triangle(row, col, offset, dtype, _C.le)
+    return _triangle(row, col, offset, dtype, device, _C.le)
 
 
 def triu_indices(row, col, offset=0, *, dtype=None, device=None):
     """The places of the upper triangle of a row x col matrix: (2, count)."""
-    return _triangle(row, col, offset, dtype, _C.ge)
+    return _triangle(row, col, offset, dtype, device, _C.ge)
 
 
 def unravel_index(indices, shape):

@@ -183,7 +183,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
         raise _C.ValueError("multinomial: the weights of a row are all 0")
     from .ordering import searchsorted
 
-    draws = _C.empty((*input.shape[:-1], num_samples), _C.float64, "cpu").uniform_(0.0, 1.0, generator)
+    draws = _C.empty((*input.shape[:-1], num_samples), _C.float64, input.device).uniform_(0.0, 1.0, generator)
     places = searchsorted(total, _C.mul(draws, total[..., -1:]), right=True)
     # Rounding may reach the end: the last place with a weight.
     last = n - 1 - _C.argmax(_C.flip(_C.gt(weights, 0), (-1,)).to(_C.int64), -1, True)
@@ -209,7 +209,7 @@ def poisson(input, generator=None):
     rates = input.detach().to(_C.float64)
     if rates.numel() and not bool(_C.logical_and(_C.ge(rates, 0), _C.lt(rates, 9e18)).all()):
         raise _C.ValueError("poisson: the rates must lie in [0, 9e18)")
-    return _C.tensor_from(_numpy_generator(generator).poisson(rates.numpy()), input.dtype, None)
+    return _C.tensor_from(_numpy_generator(generator).poisson(rates.cpu().numpy()), input.dtype, input.device)
 
 
 def binomial(count, prob, generator=None):
@@ -221,7 +221,9 @@ def binomial(count, prob, generator=None):
     n, p = count.detach().to(_C.int64), prob.detach().to(_C.float64)
     if bool(_C.lt(n, 0).any()) or not bool(_C.logical_and(_C.ge(p, 0), _C.le(p, 1)).all()):
         raise _C.ValueError("binomial: counts must not be negative and probabilities lie in [0, 1]")
-    return _C.tensor_from(_numpy_generator(generator).binomial(n.numpy(), p.numpy()), count.dtype, None)
+    return _C.tensor_from(
+        _numpy_generator(generator).binomial(n.cpu().numpy(), p.cpu().numpy()), count.dtype, count.device
+    )
 
 
 # --- in place ---

@@ -102,7 +102,7 @@ def combinations(input, r=2, with_replacement=False):
     if r == 0:
         return _C.empty((0,), input.dtype, input.device)
     picks = list((combinations_with_replacement if with_replacement else combinations)(range(input.shape[0]), r))
-    index = _C.tensor_from(picks, _C.int64, None) if picks else _C.empty((0, r), _C.int64, "cpu")
+    index = _C.tensor_from(picks, _C.int64, input.device) if picks else _C.empty((0, r), _C.int64, input.device)
     return input[index]
 
 

@@ -217,8 +217,16 @@ def _product_with_log(x, y, logarithm):
     return _C.where(zero, 0.0, _C.mul(x, logarithm))
 
 
-def _number(x):
-    return x if isinstance(x, Tensor) else _C.full((), x, _C.default_dtype(), "cpu")
+def _tensors(x, y):
+    """Both as tensors: a number gets the other's dtype, if that is a floating-point one."""
+
+    def like(number, other):
+        if isinstance(number, Tensor):
+            return number
+        dtype = other.dtype if other.dtype.is_floating_point else _C.default_dtype()
+        return _C.full((), number, dtype, other.device)
+
+    return like(x, y), like(y, x)
 
 
 def xlogy(input, other, *, out=None):
@@ -228,13 +236,13 @@ def xlogy(input, other, *, out=None):
     >>> fd.xlogy(fd.tensor([0.0, 2.0]), fd.tensor([0.0, 1.0]))
     tensor([0., 0.])
     """
-    input, other = _number(input), _number(other)
+    input, other = _tensors(input, other)
     return _into(out, _composed(lambda x, y: _product_with_log(x, y, _C.log(y)), input, other))
 
 
 def xlog1py(input, other, *, out=None):
     """x log(1 + y), and 0 where x is 0 unless y is NaN."""
-    input, other = _number(input), _number(other)
+    input, other = _tensors(input, other)
     return _into(out, _composed(lambda x, y: _product_with_log(x, y, _C.log1p(y)), input, other))
 
 

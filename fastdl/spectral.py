@@ -12,7 +12,7 @@ __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window"
 _PI = 3.141592653589793
 
 
-def _window(name, window_length, periodic, dtype, requires_grad, f):
+def _window(name, window_length, periodic, dtype, device, requires_grad, f):
     """f(0 ... 1) of the places of a symmetric window, or of one that is a place longer without its end."""
     if window_length < 0:
         raise ValueError(f"{name}: window_length {window_length} must not be negative")
@@ -20,10 +20,10 @@ def _window(name, window_length, periodic, dtype, requires_grad, f):
     if not dtype.is_floating_point:
         raise DTypeError(f"{name}: expected a floating-point dtype, got {dtype}")
     if window_length < 2:
-        out = ones(window_length, dtype=dtype)
+        out = ones(window_length, dtype=dtype, device=device)
     else:
         n = window_length + bool(periodic)
-        out = f(linspace(0.0, 1.0, n, dtype=float64)[:window_length]).to(dtype)
+        out = f(linspace(0.0, 1.0, n, dtype=float64, device=device)[:window_length]).to(dtype)
     return out.requires_grad_() if requires_grad else out
 
 
@@ -45,24 +45,28 @@ def hamming_window(
 ):
     """alpha - beta cos(2 pi x); see `hann_window`."""
     wave = lambda x: alpha - beta * cos(x * (2 * _PI))
-    return _window("hamming_window", window_length, periodic, dtype, requires_grad, wave)
+    return _window("hamming_window", window_length, periodic, dtype, device, requires_grad, wave)
 
 
 def blackman_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
     """0.42 - 0.5 cos(2 pi x) + 0.08 cos(4 pi x); see `hann_window`."""
     wave = lambda x: 0.42 - 0.5 * cos(x * (2 * _PI)) + 0.08 * cos(x * (4 * _PI))
-    return _window("blackman_window", window_length, periodic, dtype, requires_grad, wave)
+    return _window("blackman_window", window_length, periodic, dtype, device, requires_grad, wave)
 
 
 def bartlett_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
     """A triangle: 1 - |2 x - 1|; see `hann_window`."""
-    return _window("bartlett_window", window_length, periodic, dtype, requires_grad, lambda x: 1 - (2 * x - 1).abs())
+    return _window(
+        "bartlett_window", window_length, periodic, dtype, device, requires_grad, lambda x: 1 - (2 * x - 1).abs()
+    )
 
 
 def kaiser_window(window_length, periodic=True, beta=12.0, *, dtype=None, device=None, requires_grad=False):
     """i0(beta sqrt(1 - (2 x - 1)^2)) / i0(beta); see `hann_window`."""
-    bell = lambda x: i0(beta * sqrt((1 - square(2 * x - 1)).clamp(min=0))) / i0(ones(1, dtype=x.dtype) * beta)
-    return _window("kaiser_window", window_length, periodic, dtype, requires_grad, bell)
+    bell = lambda x: (
+        i0(beta * sqrt((1 - square(2 * x - 1)).clamp(min=0))) / i0(ones(1, dtype=x.dtype, device=x.device) * beta)
+    )
+    return _window("kaiser_window", window_length, periodic, dtype, device, requires_grad, bell)
 
 
 def _transform(n, count, normalized):
@@ -131,7 +135,7 @@ def stft(
         raise ShapeError(f"stft: {x.shape[1]} samples, expected at least n_fft = {n_fft}")
     frames = x.unfold(1, n_fft, hop)
     if window is not None or length < n_fft:
-        window = ones(length, dtype=x.dtype) if window is None else window
+        window = ones(length, dtype=x.dtype, device=x.device) if window is None else window
         left = (n_fft - length) // 2
         frames = mul(frames, pad(window, (left, n_fft - length - left)))
     count = n_fft // 2 + 1 if onesided is None or onesided else n_fft

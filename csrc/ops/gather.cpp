@@ -137,24 +137,30 @@ Scalar identity(ScatterOp how, DType dtype) {
 
 }  // namespace
 
-Tensor scatter_reduce(const Tensor& given, int64_t dim, const Tensor& index, const Tensor& src, const std::string& reduce,
-                      bool include_self) {
+Tensor scatter_reduce(const Tensor& given, int64_t dim, const Tensor& index, const Tensor& src,
+                      const std::string& reduce, bool include_self) {
   const bool mean = reduce == "mean";
   ScatterOp how = ScatterOp::sum;
-  if (reduce == "prod") how = ScatterOp::prod;
-  else if (reduce == "amax") how = ScatterOp::max;
-  else if (reduce == "amin") how = ScatterOp::min;
+  if (reduce == "prod")
+    how = ScatterOp::prod;
+  else if (reduce == "amax")
+    how = ScatterOp::max;
+  else if (reduce == "amin")
+    how = ScatterOp::min;
   else if (reduce != "sum" && !mean)
     throw ValueError(str("scatter_reduce: reduce '", reduce, "', expected 'sum', 'prod', 'mean', 'amax' or 'amin'"));
   if (given.ndim() == 0)
-    return reshape(scatter_reduce(reshape(given, {1}), dim, at_least_1d(index), at_least_1d(src), reduce, include_self), {});
-  if (src.dtype() != given.dtype()) throw DTypeError(str("scatter_reduce: src is ", src.dtype(), ", input ", given.dtype()));
+    return reshape(scatter_reduce(reshape(given, {1}), dim, at_least_1d(index), at_least_1d(src), reduce, include_self),
+                   {});
+  if (src.dtype() != given.dtype())
+    throw DTypeError(str("scatter_reduce: src is ", src.dtype(), ", input ", given.dtype()));
   const Tensor start = scalar_tensor(identity(how, given.dtype()));
   const Tensor t = include_self ? given : scatter(given, dim, index, start);
   if (how == ScatterOp::sum && !mean) return scatter_add(t, dim, index, src);
   const int d = normalize_dim(dim, t.ndim(), "scatter_reduce");
   if (mean) {
-    const Tensor ones_there = include_self ? ones_like(detach(t)) : scatter(ones_like(detach(t)), d, index, scalar_tensor(0.0));
+    const Tensor ones_there =
+        include_self ? ones_like(detach(t)) : scatter(ones_like(detach(t)), d, index, scalar_tensor(0.0));
     const Tensor counts = scatter_add(ones_there, d, index, ones_like(detach(src)));
     const Tensor sum = scatter_add(t, d, index, src), one = scalar_tensor(int64_t{1});
     return is_floating(t.dtype()) ? div(sum, maximum(counts, one)) : floor_divide(sum, maximum(counts, one));
@@ -175,7 +181,8 @@ Tensor scatter_reduce(const Tensor& given, int64_t dim, const Tensor& index, con
     record("scatter_reduce", out, {t, used}, [t = save(t), used = save(used), places, d](GradCall& c) {
       const Tensor self = c(t), values = c(used), g = c.grad(), zero = scalar_tensor(0.0), one = scalar_tensor(1.0);
       const Tensor self_zero = eq(detach(self), zero), value_zero = eq(detach(values), zero);
-      const Tensor zeros_there = scatter_add(to_dtype(self_zero, g.dtype()), d, places, to_dtype(value_zero, g.dtype()));
+      const Tensor zeros_there =
+          scatter_add(to_dtype(self_zero, g.dtype()), d, places, to_dtype(value_zero, g.dtype()));
       const Tensor filled_self = where(self_zero, one, self), filled = where(value_zero, one, values);
       const Tensor rest = mul(g, scatter_reduce(filled_self, d, places, filled, "prod", true));
       const auto slope = [&](const Tensor& is_zero, const Tensor& x, const Tensor& others, const Tensor& rest) {
@@ -188,14 +195,15 @@ Tensor scatter_reduce(const Tensor& given, int64_t dim, const Tensor& index, con
     return out;
   }
   // The gradient of an extreme is shared among those that equal it.
-  record("scatter_reduce", out, {t, used}, [t = save(t), used = save(used), y = save_output(out), places, d](GradCall& c) {
-    const Tensor g = c.grad(), best = detach(c(y));
-    const Tensor self = to_dtype(eq(detach(c(t)), best), g.dtype());
-    const Tensor values = to_dtype(eq(detach(c(used)), gather(best, d, places)), g.dtype());
-    const Tensor share = div(g, maximum(scatter_add(self, d, places, values), scalar_tensor(1.0)));
-    if (c.wants(0)) c.set(0, mul(self, share));
-    if (c.wants(1)) c.set(1, mul(values, gather(share, d, places)));
-  });
+  record("scatter_reduce", out, {t, used},
+         [t = save(t), used = save(used), y = save_output(out), places, d](GradCall& c) {
+           const Tensor g = c.grad(), best = detach(c(y));
+           const Tensor self = to_dtype(eq(detach(c(t)), best), g.dtype());
+           const Tensor values = to_dtype(eq(detach(c(used)), gather(best, d, places)), g.dtype());
+           const Tensor share = div(g, maximum(scatter_add(self, d, places, values), scalar_tensor(1.0)));
+           if (c.wants(0)) c.set(0, mul(self, share));
+           if (c.wants(1)) c.set(1, mul(values, gather(share, d, places)));
+         });
   return out;
 }
 
@@ -240,8 +248,10 @@ Tensor index_add_(const Tensor& self, int64_t dim, const Tensor& given, const Te
   const int d = normalize_dim(dim, self.ndim(), "index_add");
   if (given.ndim() > 1) throw ShapeError(str("index_add: index ", given.shape(), ", expected one dimension"));
   if (self.ndim() == 0) {
-    if (source.ndim() == 0 || source.numel() == 1) index_add_(view(self, {1}), 0, at_least_1d(given), reshape(source, {1}), alpha);
-    else throw ShapeError(str("index_add: source ", source.shape(), " for an input without dimensions"));
+    if (source.ndim() == 0 || source.numel() == 1)
+      index_add_(view(self, {1}), 0, at_least_1d(given), reshape(source, {1}), alpha);
+    else
+      throw ShapeError(str("index_add: source ", source.shape(), " for an input without dimensions"));
     return self;
   }
   if (source.dtype() != self.dtype())

@@ -71,42 +71,73 @@ void gather_elements(const GatherArgs& a) {
   }
 }
 
-template <ScatterOp op, class T> FASTDL_INLINE T combined(T a, T b) {
-  if constexpr (op == ScatterOp::sum) return static_cast<T>(a + b);
-  else if constexpr (op == ScatterOp::prod) return static_cast<T>(a * b);
-  else if constexpr (op == ScatterOp::max) return a > b || a != a ? a : b;
-  else if constexpr (op == ScatterOp::min) return a < b || a != a ? a : b;
-  else return b;
+template <ScatterOp op, class T>
+FASTDL_INLINE T combined(T a, T b) {
+  if constexpr (op == ScatterOp::sum)
+    return static_cast<T>(a + b);
+  else if constexpr (op == ScatterOp::prod)
+    return static_cast<T>(a * b);
+  else if constexpr (op == ScatterOp::max)
+    return a > b || a != a ? a : b;
+  else if constexpr (op == ScatterOp::min)
+    return a < b || a != a ? a : b;
+  else
+    return b;
 }
-template <ScatterOp op> FASTDL_INLINE bool combined(bool a, bool b) {
-  if constexpr (op == ScatterOp::sum || op == ScatterOp::max) return a || b;
-  else if constexpr (op == ScatterOp::prod || op == ScatterOp::min) return a && b;
-  else return b;
+template <ScatterOp op>
+FASTDL_INLINE bool combined(bool a, bool b) {
+  if constexpr (op == ScatterOp::sum || op == ScatterOp::max)
+    return a || b;
+  else if constexpr (op == ScatterOp::prod || op == ScatterOp::min)
+    return a && b;
+  else
+    return b;
 }
-template <ScatterOp op> FASTDL_INLINE f16 combined(f16 a, f16 b) { return to_f16(combined<op>(to_f32(a), to_f32(b))); }
-template <ScatterOp op> FASTDL_INLINE bf16 combined(bf16 a, bf16 b) { return to_bf16(combined<op>(to_f32(a), to_f32(b))); }
+template <ScatterOp op>
+FASTDL_INLINE f16 combined(f16 a, f16 b) {
+  return to_f16(combined<op>(to_f32(a), to_f32(b)));
+}
+template <ScatterOp op>
+FASTDL_INLINE bf16 combined(bf16 a, bf16 b) {
+  return to_bf16(combined<op>(to_f32(a), to_f32(b)));
+}
 
-template <ScatterOp op, class F> FASTDL_INLINE void with_type(DType dtype, const F& f) {
+template <ScatterOp op, class F>
+FASTDL_INLINE void with_type(DType dtype, const F& f) {
   switch (dtype) {
-    case DType::f32: return f.template operator()<op, float>();
-    case DType::f64: return f.template operator()<op, double>();
-    case DType::i64: return f.template operator()<op, int64_t>();
-    case DType::i32: return f.template operator()<op, int32_t>();
-    case DType::i8: return f.template operator()<op, int8_t>();
-    case DType::u8: return f.template operator()<op, uint8_t>();
-    case DType::b8: return f.template operator()<op, bool>();
-    case DType::f16: return f.template operator()<op, f16>();
-    case DType::bf16: return f.template operator()<op, bf16>();
+    case DType::f32:
+      return f.template operator()<op, float>();
+    case DType::f64:
+      return f.template operator()<op, double>();
+    case DType::i64:
+      return f.template operator()<op, int64_t>();
+    case DType::i32:
+      return f.template operator()<op, int32_t>();
+    case DType::i8:
+      return f.template operator()<op, int8_t>();
+    case DType::u8:
+      return f.template operator()<op, uint8_t>();
+    case DType::b8:
+      return f.template operator()<op, bool>();
+    case DType::f16:
+      return f.template operator()<op, f16>();
+    case DType::bf16:
+      return f.template operator()<op, bf16>();
   }
 }
 
 // f.operator()<op, T>() of an op that reads what is there, and of a dtype.
-template <class F> FASTDL_INLINE void with_op_and_type(ScatterOp op, DType dtype, const F& f) {
+template <class F>
+FASTDL_INLINE void with_op_and_type(ScatterOp op, DType dtype, const F& f) {
   switch (op) {
-    case ScatterOp::prod: return with_type<ScatterOp::prod>(dtype, f);
-    case ScatterOp::max: return with_type<ScatterOp::max>(dtype, f);
-    case ScatterOp::min: return with_type<ScatterOp::min>(dtype, f);
-    default: return with_type<ScatterOp::sum>(dtype, f);
+    case ScatterOp::prod:
+      return with_type<ScatterOp::prod>(dtype, f);
+    case ScatterOp::max:
+      return with_type<ScatterOp::max>(dtype, f);
+    case ScatterOp::min:
+      return with_type<ScatterOp::min>(dtype, f);
+    default:
+      return with_type<ScatterOp::sum>(dtype, f);
   }
 }
 

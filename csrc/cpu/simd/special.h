@@ -8,10 +8,12 @@
 namespace FASTDL_CPU_NAMESPACE {
 
 // f in float64 on each lane.
-template <class V, class F> FASTDL_INLINE V in_float64(V v, F f) {
+template <class V, class F>
+FASTDL_INLINE V in_float64(V v, F f) {
   return map_lanes(v, [f](lane_t<V> x) { return static_cast<lane_t<V>>(f(static_cast<double>(x))); });
 }
-template <class V, class F> FASTDL_INLINE V in_float64(V a, V b, F f) {
+template <class V, class F>
+FASTDL_INLINE V in_float64(V a, V b, F f) {
   return map_lanes(a, b, [f](lane_t<V> x, lane_t<V> y) {
     return static_cast<lane_t<V>>(f(static_cast<double>(x), static_cast<double>(y)));
   });
@@ -52,15 +54,25 @@ FASTDL_INLINE double digamma(double x) {
   }
   for (; x < 10; x += 1) result -= 1 / x;
   const double z = 1 / (x * x);
-  const double series = z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760 - z / 12))))));
+  const double series =
+      z *
+      (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760 - z / 12))))));
   return result + __builtin_log(x) - 0.5 / x - (x < 1e17 ? series : 0);
 }
 
 // Hurwitz' zeta of s > 1, q > 0: terms up to q + k = 10, then Euler and Maclaurin's formula for the rest.
 FASTDL_INLINE double zeta_of_positive(double s, double q) {
-  constexpr double kBernoulli[] = {  // B_2j / (2j)!
-      1.0 / 12, -1.0 / 720, 1.0 / 30240, -1.0 / 1209600, 1.0 / 47900160, -691.0 / 1307674368000, 1.0 / 74724249600,
-      -3617.0 / 10670622842880000, 43867.0 / 5109094217170944000, -174611.0 / 802857662698291200000.0};
+  constexpr double kBernoulli[] = {// B_2j / (2j)!
+                                   1.0 / 12,
+                                   -1.0 / 720,
+                                   1.0 / 30240,
+                                   -1.0 / 1209600,
+                                   1.0 / 47900160,
+                                   -691.0 / 1307674368000,
+                                   1.0 / 74724249600,
+                                   -3617.0 / 10670622842880000,
+                                   43867.0 / 5109094217170944000,
+                                   -174611.0 / 802857662698291200000.0};
   if (q == __builtin_inf()) return 0;
   double sum = 0;
   for (; q < 10; q += 1) sum += __builtin_pow(q, -s);
@@ -87,8 +99,9 @@ FASTDL_INLINE double hurwitz_zeta(double s, double q) {
   return zeta_of_positive(s, q + up) + (__builtin_fmod(s, 2) == 0 ? below : -below);
 }
 
-// The regularized incomplete gamma functions, lower P(a, x) and upper Q = 1 - P: the series of P below x = a + 1, Legendre's
-// continued fraction of Q above, by Lentz's method. About 5 sqrt(a) terms near x = a, which the limit allows up to 1e8.
+// The regularized incomplete gamma functions, lower P(a, x) and upper Q = 1 - P: the series of P below x = a + 1,
+// Legendre's continued fraction of Q above, by Lentz's method. About 5 sqrt(a) terms near x = a, which the limit allows
+// up to 1e8.
 FASTDL_INLINE double incomplete_gamma(double a, double x, bool upper) {
   if (!(a >= 0) || !(x >= 0)) return __builtin_nan("");
   if (a == 0) return x == 0 ? __builtin_nan("") : upper ? 0 : 1;
