@@ -63,8 +63,8 @@ def ndtr(input, *, out=None):
 
 
 def ndtri(input, *, out=None):
-    """The inverse of `ndtr`: where the area left of x is `input`, in (0, 1)."""
-    return _into(out, _composed(lambda p: _C.mul(_C.erfinv(_C.sub(_C.mul(p, 2.0), 1.0)), _SQRT_HALF * 2), input))
+    """The inverse of `ndtr`: where the area left of x is `input`, in [0, 1]."""
+    return _into(out, _C.ndtri(input))
 
 
 def log_ndtr(input, *, out=None):

@@ -330,6 +330,7 @@ def test_special_values():
     assert f(fd.sinc, 0, inf)[0] == 1
     assert f(lambda x: fd.xlogy(fd.zeros_like(x), x), 0, inf) == [0, 0]
     assert f(lambda x: fd.igamma(x, x), 1e-3, 1e4)[1] == pytest.approx(0.5013, abs=1e-3)
+    assert f(fd.special.ndtri, 0, 1e-300, 1e-20, 0.5, 1) == [-inf, -37.0471, -9.2623, 0, inf]
     assert f(fd.special.log_ndtr, -40) == [-804.6084]
     assert f(fd.special.erfcx, 1e10) == [0]
     assert all(math.isnan(v) for v in f(fd.erfinv, 2, nan) + f(fd.digamma, -1) + f(fd.acosh, 0.5) + f(fd.atanh, 2))

@@ -76,6 +76,7 @@ void init_ops(PyObject* m) {
   both<&ops::erf>(m, "erf(input)");
   both<&ops::erfc>(m, "erfc(input)");
   both<&ops::erfinv>(m, "erfinv(input)");
+  def<&ops::ndtri>(m, "ndtri(input)");
   both<&ops::lgamma>(m, "lgamma(input)");
   both<&ops::digamma>(m, "digamma(input)");
   both<&ops::i0>(m, "i0(input)");

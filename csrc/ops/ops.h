@@ -97,6 +97,7 @@ Tensor log1p(const Tensor& x);
 Tensor erf(const Tensor& x);
 Tensor erfc(const Tensor& x);
 Tensor erfinv(const Tensor& x);
+Tensor ndtri(const Tensor& x);                          // the normal distribution's quantile
 Tensor lgamma(const Tensor& x);
 Tensor digamma(const Tensor& x);
 Tensor i0(const Tensor& x);                             // modified Bessel functions; i0e and i1e times e^-|x|

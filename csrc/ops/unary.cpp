@@ -128,6 +128,11 @@ Tensor erfinv(T x) {
     return mul(g, mul(exp(square(y)), number(0.88622692545275801365)));  // sqrt(pi) / 2
   });
 }
+Tensor ndtri(T x) {
+  return from_output("ndtri", UnaryOp::ndtri, x, fractional(x), [](T g, T y) {
+    return mul(g, mul(exp(mul(square(y), number(0.5))), number(2.50662827463100050242)));  // sqrt(2 pi)
+  });
+}
 Tensor lgamma(T x) {
   return from_input("lgamma", UnaryOp::lgamma, x, fractional(x), [](T g, T v) { return mul(g, digamma(v)); });
 }

@@ -50,6 +50,9 @@ template <class V> FASTDL_INLINE V apply(U<UnaryOp::erfc>, V x, Params<V>) {
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::erfinv>, V x, Params<V>) {
   return in_float64(x, [](double v) { return inverse_erf(v); });
 }
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::ndtri>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return normal_quantile(v); });
+}
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::lgamma>, V x, Params<V>) {
   return in_float64(x, [](double v) { return log_gamma(v); });
 }
