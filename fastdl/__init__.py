@@ -21,11 +21,33 @@ from .autograd import (
     set_grad_enabled as set_grad_enabled,
 )
 from .dtypes import *
+from .einsum import *
 from .elementwise import *
+from .inplace import *
+from .matrices import *
+from .ordering import *
+from .picking import *
+from .printing import *
 from .products import *
 from .random import *
 from .rearrange import *
 from .reductions import *
+from .shaping import *
+from .special import (
+    digamma as digamma,
+    erfc as erfc,
+    erfinv as erfinv,
+    i0 as i0,
+    igamma as igamma,
+    igammac as igammac,
+    lgamma as lgamma,
+    logit as logit,
+    mvlgamma as mvlgamma,
+    polygamma as polygamma,
+    sinc as sinc,
+    xlogy as xlogy,
+)
+from .statistics import *
 from .tensor import *
 from .captured import *
 from .functions import *  # after .tensor: fastdl.tensor is the function
@@ -33,12 +55,20 @@ from .version import __version__ as __version__
 # isort: on
 
 # Loaded when first used, so that `import fastdl` stays short.
-_SUBMODULES = ("amp", "cuda", "data", "datasets", "models", "nn", "onnx", "optim", "train")
+_SUBMODULES = ("amp", "cuda", "data", "datasets", "fft", "linalg", "models", "nn", "onnx", "optim", "train")
 _LAZY = {
-    "save": "serialize", "load": "serialize",
-    "autocast": "amp", "clear_autocast_cache": "amp", "get_autocast_dtype": "amp", "is_autocast_cache_enabled": "amp",
-    "is_autocast_enabled": "amp",
-}  # fmt: skip
+    name: module
+    for module, names in {
+        "serialize": "save load",
+        "amp": "autocast clear_autocast_cache get_autocast_dtype is_autocast_cache_enabled is_autocast_enabled",
+        "spectral": "bartlett_window blackman_window hamming_window hann_window kaiser_window stft",
+        "nn.functional": "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear celu conv1d "
+        "conv2d conv_transpose1d conv_transpose2d cosine_similarity dropout group_norm hardshrink "
+        "layer_norm max_pool1d max_pool2d pairwise_distance pixel_shuffle pixel_unshuffle prelu "
+        "rms_norm selu threshold",
+    }.items()
+    for name in names.split()
+}
 
 
 def __getattr__(name):

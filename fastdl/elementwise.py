@@ -9,49 +9,81 @@ floating point) is higher. Functions with fractional values turn integers into t
 
 from . import _C
 from ._C import Tensor
+from .dtypes import finfo
+from .results import result
 
 __all__ = [
     "abs",
     "absolute",
     "acos",
+    "acosh",
     "add",
     "addcdiv",
     "addcmul",
     "allclose",
+    "angle",
     "arccos",
+    "arccosh",
     "arcsin",
+    "arcsinh",
     "arctan",
+    "arctan2",
+    "arctanh",
     "asin",
+    "asinh",
     "atan",
     "atan2",
+    "atanh",
     "bitwise_and",
+    "bitwise_left_shift",
     "bitwise_not",
     "bitwise_or",
+    "bitwise_right_shift",
     "bitwise_xor",
     "ceil",
     "clamp",
+    "clamp_max",
+    "clamp_min",
     "clip",
+    "conj",
+    "conj_physical",
+    "copysign",
     "cos",
     "cosh",
+    "deg2rad",
     "div",
     "divide",
     "eq",
+    "equal",
     "erf",
     "exp",
     "exp2",
     "expm1",
     "fix",
+    "float_power",
     "floor",
     "floor_divide",
+    "fmax",
+    "fmin",
     "fmod",
+    "frac",
+    "frexp",
+    "gcd",
     "ge",
     "greater",
     "greater_equal",
     "gt",
+    "heaviside",
+    "hypot",
     "isclose",
     "isfinite",
     "isinf",
     "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "lcm",
+    "ldexp",
     "le",
     "lerp",
     "less",
@@ -60,6 +92,8 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "logaddexp",
+    "logaddexp2",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -70,18 +104,25 @@ __all__ = [
     "minimum",
     "mul",
     "multiply",
+    "nan_to_num",
     "ne",
     "neg",
     "negative",
+    "nextafter",
     "not_equal",
+    "positive",
     "pow",
+    "rad2deg",
     "reciprocal",
     "relu",
     "remainder",
     "round",
     "rsqrt",
+    "rsub",
+    "sgn",
     "sigmoid",
     "sign",
+    "signbit",
     "sin",
     "sinh",
     "sqrt",
@@ -96,6 +137,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+MantissaExponent = result("mantissa", "exponent")
+_PI = 3.141592653589793
+
+
 def _into(out, result):
     if out is None:
         return result
@@ -106,12 +151,29 @@ def _into(out, result):
     return out.copy_(result)
 
 
+def _composed(function, *operands):
+    """`function` of tensors or numbers, composed of several ops: of 16-bit floats in float32, rounded once at the end."""
+    types = [x.dtype for x in operands if isinstance(x, Tensor)]
+    narrow = [t for t in types if t.is_floating_point and t.itemsize == 2]
+    if not narrow:
+        return function(*operands)
+    out = function(*(x.to(_C.float32) if isinstance(x, Tensor) and x.dtype in narrow else x for x in operands))
+    for t in types:
+        narrow[0] = _C.promote_types(narrow[0], t)
+    return out.to(narrow[0])
+
+
 # --- arithmetic ---
 
 
 def neg(input, *, out=None):
     """-x."""
     return _into(out, _C.neg(input))
+
+
+def positive(input):
+    """x itself."""
+    return input
 
 
 def abs(input, *, out=None):
@@ -245,6 +307,31 @@ def tanh(input, *, out=None):
     return _into(out, _C.tanh(input))
 
 
+def asinh(input, *, out=None):
+    """The number with hyperbolic sine x."""
+    return _into(out, _C.asinh(input))
+
+
+def acosh(input, *, out=None):
+    """The number >= 0 with hyperbolic cosine x; NaN below 1."""
+    return _into(out, _C.acosh(input))
+
+
+def atanh(input, *, out=None):
+    """The number with hyperbolic tangent x; NaN outside [-1, 1]."""
+    return _into(out, _C.atanh(input))
+
+
+def deg2rad(input, *, out=None):
+    """Degrees as radians."""
+    return _into(out, _C.mul(input, _PI / 180))
+
+
+def rad2deg(input, *, out=None):
+    """Radians as degrees."""
+    return _into(out, _C.mul(input, 180 / _PI))
+
+
 # --- rounding ---
 
 
@@ -270,6 +357,49 @@ def round(input, *, decimals=0, out=None):
     return _into(out, _C.div(_C.round(_C.mul(input, 10.0**decimals)), 10.0**decimals))
 
 
+def frac(input, *, out=None):
+    """x - trunc(x): the fraction, with the sign of x."""
+    return _into(out, _C.sub(input, _C.trunc(input)))
+
+
+def angle(input, *, out=None):
+    """0 of numbers that are not negative, pi of negative ones, NaN of NaN."""
+    x = input if input.dtype.is_floating_point else input.to(_C.default_dtype())
+    return _into(out, _C.where(_C.isnan(x), x, _C.where(_C.lt(x, 0), _PI, 0.0).to(x.dtype)))
+
+
+def conj(input):
+    """The tensor itself: there are no complex tensors."""
+    return input
+
+
+def frexp(input):
+    """x = mantissa * 2^exponent, 0.5 <= |mantissa| < 1; the exponents are int32, 0 where x is 0 or not finite.
+
+    >>> import fastdl as fd
+    >>> fd.frexp(fd.tensor([8.0, 0.75]))
+    (mantissa=tensor([0.5 , 0.75]), exponent=tensor([4, 0], dtype=fastdl.int32))
+    """
+    if not input.dtype.is_floating_point:
+        raise _C.DTypeError(f"frexp: expected a floating-point tensor, got {input.dtype}")
+    x = input.detach().to(_C.float64)
+    usable = _C.logical_and(_C.isfinite(x), _C.ne(x, 0))
+    x = _C.where(usable, x, 1.0)
+    exponent = _C.add(_C.floor(_C.log2(_C.abs(x))), 1)
+    for _ in range(2):  # the logarithm may be rounded across a power of two, in either direction
+        size = _C.abs(_ldexp(x, _C.neg(exponent)))
+        exponent = _C.sub(_C.add(exponent, _C.ge(size, 1.0)), _C.lt(size, 0.5))
+    exponent = _C.where(usable, exponent, 0.0)
+    mantissa = _ldexp(input if input.dtype is _C.float64 else input.to(_C.float64), _C.neg(exponent)).to(input.dtype)
+    return MantissaExponent((mantissa, exponent.to(_C.int32)))
+
+
+def _ldexp(x, exponent):
+    # In two steps, because 2^exponent may be out of range where the product is not.
+    half = _C.trunc(_C.mul(exponent, 0.5))
+    return _C.mul(_C.mul(x, _C.exp2(half)), _C.exp2(_C.sub(exponent, half)))
+
+
 def relu(input, *, out=None):
     """max(x, 0)."""
     return _into(out, _C.relu(input))
@@ -291,6 +421,26 @@ def isinf(input, *, out=None):
 def isfinite(input, *, out=None):
     """Whether x is neither an infinity nor NaN."""
     return _into(out, _C.isfinite(input))
+
+
+def isposinf(input, *, out=None):
+    """Whether x is the positive infinity."""
+    return _into(out, _C.eq(input, float("inf")))
+
+
+def isneginf(input, *, out=None):
+    """Whether x is the negative infinity."""
+    return _into(out, _C.eq(input, float("-inf")))
+
+
+def isreal(input):
+    """Whether x is a real number: always, there are no complex tensors."""
+    return _C.empty_like(input, _C.bool).fill_(True)
+
+
+def signbit(input, *, out=None):
+    """Whether x is negative, or a zero or NaN with a minus sign."""
+    return _into(out, _C.signbit(input))
 
 
 def logical_not(input, *, out=None):
@@ -389,6 +539,102 @@ def minimum(input, other, *, out=None):
     return _into(out, _C.minimum(input, other))
 
 
+def fmax(input, other, *, out=None):
+    """The larger one; of a number and a NaN the number."""
+    return _into(out, _C.where(_C.logical_or(_C.ge(input, other), _C.isnan(other)), input, other))
+
+
+def fmin(input, other, *, out=None):
+    """The smaller one; of a number and a NaN the number."""
+    return _into(out, _C.where(_C.logical_or(_C.le(input, other), _C.isnan(other)), input, other))
+
+
+def hypot(input, other, *, out=None):
+    """sqrt(a^2 + b^2), without overflow of the squares."""
+    return _into(out, _C.hypot(input, other))
+
+
+def copysign(input, other, *, out=None):
+    """|a| with the sign of b (of zeros too)."""
+    return _into(out, _C.copysign(input, other))
+
+
+def nextafter(input, other, *, out=None):
+    """The next floating-point number from a towards b."""
+    return _into(out, _C.nextafter(input, other))
+
+
+def heaviside(input, values, *, out=None):
+    """0 below 0, 1 above, and `values` at 0.
+
+    Raises:
+        DTypeError: `values` of another dtype.
+    """
+    if input.dtype is not values.dtype:
+        raise _C.DTypeError(f"heaviside: values are {values.dtype}, input {input.dtype}")
+    return _into(out, _C.where(_C.eq(input, 0), values, _C.gt(input, 0).to(input.dtype)))
+
+
+def logaddexp(input, other, *, out=None):
+    """log(e^a + e^b), without overflow.
+
+    >>> import fastdl as fd
+    >>> fd.logaddexp(fd.tensor([1000.0]), fd.tensor([1000.0]))
+    tensor([1000.6932])
+    """
+    return _into(out, _composed(lambda a, b: _log_of_sum(a, b, _C.exp, 1.0), input, other))
+
+
+def logaddexp2(input, other, *, out=None):
+    """log2(2^a + 2^b), without overflow."""
+    return _into(out, _composed(lambda a, b: _log_of_sum(a, b, _C.exp2, 1.4426950408889634), input, other))
+
+
+def _log_of_sum(a, b, power, factor):
+    largest = _C.maximum(a, b)
+    same = _C.logical_and(_C.isinf(largest), _C.eq(a, b))  # equal infinities have no difference
+    less = _C.neg(_C.abs(_C.sub(_C.where(same, 0.0, a), _C.where(same, 0.0, b))))
+    tail = _C.log1p(power(less))
+    return _C.where(same, largest, _C.add(largest, tail if factor == 1.0 else _C.mul(tail, factor)))
+
+
+def ldexp(input, other, *, out=None):
+    """a 2^b."""
+    return _into(out, _C.mul(input, _C.pow(2.0, other)))
+
+
+def float_power(input, exponent, *, out=None):
+    """input^exponent in float64; one of them may be a number."""
+    double = lambda x: x.to(_C.float64) if isinstance(x, Tensor) else x
+    return _into(out, _C.pow(double(input), double(exponent)).to(_C.float64))
+
+
+def rsub(input, other, *, alpha=1):
+    """other - alpha input."""
+    return _composed(lambda a, b: _C.add(_C.mul(a, -alpha), b), input, other)
+
+
+def gcd(input, other, *, out=None):
+    """The greatest common divisor of integers, at least 0."""
+    return _into(out, _C.gcd(input, other))
+
+
+def lcm(input, other, *, out=None):
+    """The least common multiple of integers, at least 0; 0 where one is 0."""
+    divisor = _C.gcd(input, other)
+    return _into(out, _C.abs(_C.mul(_C.floor_divide(input, _C.where(_C.eq(divisor, 0), 1, divisor)), other)))
+
+
+def bitwise_left_shift(input, other, *, out=None):
+    """a << b of integers."""
+    return _into(out, _C.bitwise_left_shift(input, other))
+
+
+def bitwise_right_shift(input, other, *, out=None):
+    """a >> b of integers; the sign is kept."""
+    return _into(out, _C.bitwise_right_shift(input, other))
+
+
 def bitwise_and(input, other, *, out=None):
     """a & b of integers or bools."""
     return _into(out, _C.bitwise_and(input, other))
@@ -465,8 +711,33 @@ def clamp(input, min=None, max=None, *, out=None):
     return _into(out, _C.clamp(input, min, max))
 
 
-def where(condition, input, other):
-    """`input` where the condition (bool) holds, else `other`.
+def clamp_min(input, min, *, out=None):
+    """max(x, min)."""
+    return _into(out, _C.clamp(input, min, None))
+
+
+def clamp_max(input, max, *, out=None):
+    """min(x, max)."""
+    return _into(out, _C.clamp(input, None, max))
+
+
+def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
+    """`nan` for NaN, and the largest numbers of the dtype, or `posinf` and `neginf`, for infinities.
+
+    >>> import fastdl as fd
+    >>> fd.nan_to_num(fd.tensor([1.0, float("nan"), float("inf")]), posinf=9.0)
+    tensor([1., 0., 9.])
+    """
+    if not input.dtype.is_floating_point:
+        return _into(out, input.clone())
+    largest = finfo(input.dtype).max
+    x = _C.where(_C.isnan(input), 0.0 if nan is None else float(nan), input)
+    x = _C.where(isposinf(input), largest if posinf is None else float(posinf), x)
+    return _into(out, _C.where(isneginf(input), -largest if neginf is None else float(neginf), x))
+
+
+def where(condition, input=None, other=None):
+    """`input` where the condition (bool) holds, else `other`; the places where it holds if neither is given.
 
     Raises:
         DTypeError: a condition that is not bool.
@@ -475,6 +746,8 @@ def where(condition, input, other):
     >>> fd.where(fd.tensor([True, False]), fd.tensor([1, 2]), 0)
     tensor([1, 0])
     """
+    if input is None and other is None:
+        return _C.unbind(_C.nonzero(condition), 1)
     return _C.where(condition, input, other)
 
 
@@ -500,6 +773,8 @@ def lerp(input, end, weight, *, out=None):
 
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Whether |a - b| <= atol + rtol |b|; equal infinities are close, and NaN to NaN if `equal_nan`."""
+    if not (input.dtype.is_floating_point or other.dtype.is_floating_point):
+        input, other = input.to(_C.int64), other.to(_C.int64)
     near = _C.le(_C.abs(_C.sub(input, other)), _C.add(_C.mul(_C.abs(other), rtol), atol))
     close = _C.logical_or(_C.eq(input, other), _C.logical_and(near, _C.isfinite(other)))
     return _C.logical_or(close, _C.logical_and(_C.isnan(input), _C.isnan(other))) if equal_nan else close
@@ -510,7 +785,24 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     return isclose(input, other, rtol, atol, equal_nan).all().item()
 
 
+def equal(input, other):
+    """Whether both have the same shape and equal elements; a bool.
+
+    >>> import fastdl as fd
+    >>> fd.equal(fd.tensor([1, 2]), fd.tensor([1, 2]))
+    True
+    """
+    return input.shape == other.shape and bool(_C.eq(input, other).all())
+
+
 # --- other names ---
+
+sgn = sign
+conj_physical = conj
+arcsinh = asinh
+arccosh = acosh
+arctanh = atanh
+arctan2 = atan2
 
 absolute = abs
 negative = neg
@@ -545,9 +837,12 @@ def _type_as(self, other):
 
 for _name in (
     "absolute", "allclose", "clip", "div", "divide", "greater", "greater_equal", "isclose", "less", "less_equal",
-    "multiply", "negative", "not_equal", "round", "subtract", "true_divide",
+    "multiply", "negative", "not_equal", "round", "subtract", "true_divide", "arccos", "arccosh", "arcsin", "arcsinh",
+    "angle", "arctan", "arctan2", "conj", "conj_physical", "arctanh", "clamp_max", "clamp_min", "deg2rad", "equal", "fix", "float_power", "fmax", "fmin",
+    "frac", "frexp", "heaviside", "isneginf", "isposinf", "isreal", "lcm", "ldexp", "logaddexp", "logaddexp2",
+    "nan_to_num", "positive", "rad2deg", "sgn",
 ):  # fmt: skip
     setattr(Tensor, _name, globals()[_name])
 Tensor.where = _where_method
+Tensor.__pos__ = positive
 Tensor.type_as = _type_as
-Tensor.__pos__ = lambda self: self

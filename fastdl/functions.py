@@ -4,12 +4,17 @@ from . import _C
 from ._C import Tensor
 
 __all__ = [
-    "arange", "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
-    "full_like", "get_default_dtype", "get_num_threads", "is_tensor", "linspace", "log_softmax", "memory_stats",
-    "numel", "ones", "ones_like", "reset_peak_memory_stats", "set_default_dtype", "set_num_threads", "softmax",
-    "tensor", "zeros", "zeros_like",
+    "arange", "are_deterministic_algorithms_enabled", "as_tensor", "asarray", "cpu_level", "detach", "e", "empty",
+    "empty_cache", "empty_like", "empty_strided", "eye", "fill", "from_dlpack", "from_numpy", "full", "full_like", "get_default_device",
+    "get_default_dtype", "get_num_threads", "inf", "is_complex", "is_floating_point", "is_nonzero", "is_same_size",
+    "is_signed", "is_tensor", "linspace", "log_softmax", "logspace", "memory_stats", "nan", "newaxis", "numel", "ones",
+    "ones_like", "pi", "real", "reset_peak_memory_stats", "scalar_tensor", "set_default_device", "set_default_dtype",
+    "set_num_threads", "softmax", "tensor", "use_deterministic_algorithms", "zeros", "zeros_like",
 ]  # fmt: skip
 
+
+e, inf, nan, pi = 2.718281828459045, float("inf"), float("nan"), 3.141592653589793
+newaxis = None
 
 # --- making tensors ---
 
@@ -58,6 +63,30 @@ def as_tensor(data, dtype=None, device=None):
     return _C.tensor_from(data, dtype, device)
 
 
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """A tensor of `obj`'s values: shared memory where that is possible, unless `copy` is True.
+
+    Raises:
+        ValueError: `copy` is False and the values must be copied.
+    """
+    out = (
+        tensor(obj, dtype=dtype, device=device)
+        if copy and not isinstance(obj, Tensor)
+        else as_tensor(obj, dtype, device)
+    )
+    if isinstance(obj, Tensor):
+        out = out.clone() if copy and out is obj else out
+        out = out.detach() if out is obj and out.requires_grad and not requires_grad else out
+    if copy is False and not (out is obj or hasattr(obj, "__array_interface__") or isinstance(obj, Tensor)):
+        raise _C.ValueError(f"asarray: {type(obj).__name__} cannot be shared; leave copy out")
+    return _finish(out, requires_grad)
+
+
+def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
+    """A 0-d tensor of a number, of the default dtype when None is given."""
+    return _finish(_C.full((), s, dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+
+
 def from_numpy(ndarray):
     """A tensor over the memory of a NumPy array (a copy if the array is read-only).
 
@@ -99,6 +128,17 @@ def empty(*size, dtype=None, device=None, requires_grad=False):
         OutOfMemoryError: more memory than there is.
     """
     return _finish(_C.empty(_size(size), dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+
+
+def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False):
+    """A tensor of undefined contents with those strides, in elements.
+
+    Raises:
+        ShapeError: as many strides as sizes are needed.
+    """
+    last = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
+    memory = _C.empty((last,), dtype or _C.default_dtype(), device or "cpu")
+    return _finish(_C.as_strided(memory, size, stride, 0), requires_grad)
 
 
 def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
@@ -162,6 +202,8 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
             not isinstance(v, float) and (not is_tensor(v) or not v.is_floating_point()) for v in (start, end, step)
         )
         dtype = _C.int64 if integers else _C.default_dtype()
+    elif dtype is _C.int64:  # as in PyTorch, the fractions are cut off first
+        start, end, step = int(start), int(end), int(step)
     return _finish(_C.arange(start, end, step, dtype, device or "cpu"), requires_grad)
 
 
@@ -175,6 +217,8 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
     >>> fd.linspace(0, 1, 3)
     tensor([0. , 0.5, 1. ])
     """
+    if dtype is not None and not dtype.is_floating_point:
+        start, end = int(start), int(end)
     if steps < 0:
         raise _C.ValueError(f"linspace: steps {steps} must not be negative")
     places = _C.arange(0, int(steps), 1, _C.float64, device or "cpu")
@@ -184,6 +228,19 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
         _C.lt(places, steps / 2), start + places * step, end - (steps - 1 - places) * step if steps > 1 else start
     )
     return _finish(_C.to_dtype(values, dtype or _C.default_dtype()), requires_grad)
+
+
+def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
+    """base to the powers of `linspace(start, end, steps)`.
+
+    >>> import fastdl as fd
+    >>> fd.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
+    if dtype is not None and not dtype.is_floating_point:
+        start, end = int(start), int(end)
+    powers = linspace(start, end, steps, dtype=_C.float64, device=device)
+    return _finish(_C.to_dtype(_C.pow(float(base), powers), dtype or _C.default_dtype()), requires_grad)
 
 
 def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
@@ -207,6 +264,54 @@ def is_tensor(obj):
 def numel(input):
     """The number of elements of `input`."""
     return input.numel()
+
+
+def fill(input, value):
+    """A tensor like `input` with `value` (a number or 0-d) everywhere."""
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise _C.ShapeError(f"fill: value of shape {list(value.shape)}, expected a number or 0-d")
+        return value.to(input.dtype).expand(input.shape).clone()
+    return full_like(input, value)
+
+
+def detach(input):
+    """The same memory without history."""
+    return input.detach()
+
+
+def real(input):
+    """The tensor itself: there are no complex tensors."""
+    return input
+
+
+def is_floating_point(input):
+    """Whether the dtype is a floating-point one."""
+    return input.dtype.is_floating_point
+
+
+def is_complex(input):
+    """Whether the dtype is complex: never."""
+    return False
+
+
+def is_signed(input):
+    """Whether the dtype holds negative numbers."""
+    return input.dtype.is_signed
+
+
+def is_nonzero(input):
+    """Whether the one element is not zero.
+
+    Raises:
+        RuntimeError: another number of elements.
+    """
+    return bool(input)
+
+
+def is_same_size(input, other):
+    """Whether both have the same shape."""
+    return input.shape == other.shape
 
 
 # --- along one dimension ---
@@ -249,6 +354,30 @@ def set_default_dtype(d):
     _C.set_default_dtype(d)
 
 
+def get_default_device():
+    """The device of new tensors: the CPU."""
+    return _C.device("cpu")
+
+
+def set_default_device(device):
+    """Sets the device of new tensors.
+
+    Raises:
+        DeviceError: another device than the CPU; name it where tensors are made.
+    """
+    if device is not None and _C.device(device) != _C.device("cpu"):
+        raise _C.DeviceError(f"set_default_device: {_C.device(device)}, expected 'cpu'")
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Nothing to do: results are the same bits in every run, at any number of threads."""
+
+
+def are_deterministic_algorithms_enabled():
+    """True."""
+    return True
+
+
 def get_num_threads():
     """The number of threads that kernels use."""
     return _C.get_num_threads()
@@ -288,3 +417,30 @@ def reset_peak_memory_stats():
 def empty_cache():
     """Gives freed memory that the CPU allocator keeps for later back to the system."""
     _C.empty_cache()
+
+
+def _sum_to_size(self, *size):
+    """The sum over the dimensions that `size` lacks or has as 1: the gradient of broadcasting.
+
+    Raises:
+        ShapeError: `size` does not broadcast to the tensor's shape.
+    """
+    size = tuple(_size(size))
+    lead = self.ndim - len(size)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(size, self.shape[max(lead, 0) :])):
+        raise _C.ShapeError(f"sum_to_size: {size} does not broadcast to {tuple(self.shape)}")
+    dims = [d for d in range(self.ndim) if d < lead or (size[d - lead] == 1 and self.shape[d] != 1)]
+    return _C.reshape(_C.sum(self, dims, True, self.dtype), size) if dims else self
+
+
+for _name in ("is_complex", "is_nonzero", "is_same_size", "is_signed"):
+    setattr(Tensor, _name, globals()[_name])
+Tensor.sum_to_size = _sum_to_size
+Tensor.real = property(real, doc="The tensor itself.")
+Tensor.H = property(lambda self: _C.transpose(self, 0, 1), doc="A matrix transposed.")
+Tensor.mH = property(lambda self: _C.transpose(self, -2, -1), doc="The last two dimensions exchanged.")
+Tensor.is_cpu = property(lambda self: not self.is_cuda, doc="Whether the tensor is on the CPU.")
+Tensor.ndimension = Tensor.dim
+Tensor.is_sparse = property(lambda self: False, doc="Whether the tensor is sparse: never.")
+Tensor.get_device = lambda self: -1 if self.is_cpu else self.device.index
+Tensor.__reversed__ = lambda self: _C.flip(self, (0,)) if self.ndim else self

@@ -162,7 +162,7 @@ def tile(input, dims):
     return _C.tile(input, dims)
 
 
-def repeat_interleave(input, repeats, dim=None):
+def repeat_interleave(input, repeats, dim=None, *, output_size=None):
     """Each element repeated in place, `repeats` times (a number, or a tensor with one for each); flat without `dim`."""
     if isinstance(repeats, Tensor):
         return _C.repeat_interleave_tensor(input, repeats, dim)
@@ -210,9 +210,36 @@ def gather(input, dim, index):
     return _C.gather(input, dim, index)
 
 
-def scatter(input, dim, index, src):
-    """A copy of `input` with out[index[i][j]][j] = src[i][j] for dim 0, and likewise."""
-    return _C.scatter(input, dim, index, src)
+def scatter(input, dim, index, src=None, *, value=None, reduce=None):
+    """A copy of `input` with out[index[i][j]][j] = src[i][j] for dim 0, and likewise.
+
+    Args:
+        src: a tensor, or a number (which may be named `value`).
+        reduce: 'add' or 'multiply' with what is there, instead of replacing it.
+    """
+    src = value if src is None else src
+    if reduce is None:
+        return _C.scatter(input, dim, index, src)
+    if reduce not in ("add", "multiply"):
+        raise _C.ValueError(f"scatter: reduce {reduce!r}, expected 'add' or 'multiply'")
+    if not isinstance(src, Tensor):
+        src = _C.full(index.shape, src, input.dtype, input.device)
+    return _C.scatter_reduce(input, dim, index, src, "sum" if reduce == "add" else "prod", True)
+
+
+_scatter_ = Tensor.scatter_
+
+
+def _scatter_in_place(self, dim, index, src=None, *, value=None, reduce=None):
+    """`scatter`, written into this tensor."""
+    if reduce is None:
+        return _scatter_(self, dim, index, value if src is None else src)
+    source = self.clone() if self.requires_grad and _C.is_grad_enabled() else self
+    return _C.assign("scatter_", self, scatter(source, dim, index, src, value=value, reduce=reduce))
+
+
+Tensor.scatter = scatter
+Tensor.scatter_ = _scatter_in_place
 
 
 def scatter_add(input, dim, index, src):
@@ -248,7 +275,7 @@ def nonzero(input, *, as_tuple=False):
     tensor([[1],
             [2]])
     """
-    places = _C.nonzero(input)
+    places = _C.nonzero(_C.reshape(input, (1,)) if as_tuple and input.ndim == 0 else input)
     return _C.unbind(places, 1) if as_tuple else places
 
 

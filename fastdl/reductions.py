@@ -2,6 +2,7 @@
 
 from . import _C
 from ._C import Tensor
+from .results import ValuesIndices
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "argsort", "count_nonzero", "cumsum", "logsumexp", "max", "mean", "median", "min",
@@ -92,17 +93,6 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
 def prod(input, dim=None, keepdim=False, *, dtype=None):
     """The product over `dim`; 1 of nothing."""
     return _C.prod(input, dim, keepdim, dtype)
-
-
-class ValuesIndices(tuple):
-    """What max, min, sort, topk and median give along a dimension."""
-
-    __slots__ = ()
-    values = property(lambda self: self[0])
-    indices = property(lambda self: self[1])
-
-    def __repr__(self):
-        return f"(values={self[0]!r}, indices={self[1]!r})"
 
 
 def _method(function):
@@ -202,29 +192,37 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
 
 def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """The variance and the mean."""
-    return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
+    dim, correction = _moments(dim, unbiased, correction)
+    return _C.var(input, dim, correction, keepdim), mean(input, dim, keepdim)
 
 
 def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """The standard deviation and the mean."""
-    return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
+    dim, correction = _moments(dim, unbiased, correction)
+    return _C.std(input, dim, correction, keepdim), mean(input, dim, keepdim)
 
 
 @_method
 def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
-    """The p-norm of all elements, or of those along `dim`: (sum |x|^p)^(1/p); 'fro' is p = 2.
+    """The p-norm of all elements, or of those along `dim`: (sum |x|^p)^(1/p); 'fro' is p = 2, 'nuc' the sum of singular values.
 
     >>> import fastdl as fd
     >>> fd.norm(fd.tensor([3.0, 4.0]))
     tensor(5.)
     """
     x = input if dtype is None else input.to(dtype)
+    if p == "nuc":
+        from .linalg import matrix_norm
+
+        return matrix_norm(x, "nuc", (-2, -1) if dim is None else dim, keepdim)
     return _C.vector_norm(x, 2.0 if p == "fro" else p, dim, keepdim)
 
 
 @_method
 def logsumexp(input, dim=None, keepdim=False):
     """log sum exp(x) over `dim` (all dimensions when None), computed as m + log sum exp(x - m) with m the largest."""
+    if not input.dtype.is_floating_point:
+        input = input.to(_C.default_dtype())
     largest = _C.amax(input.detach(), dim, True)
     largest = largest.masked_fill(_C.isinf(largest), 0.0)
     out = _C.sum((input - largest).exp(), dim, True).log() + largest

@@ -13,6 +13,7 @@ from ._C import (
     VersionError,
 )
 from .dtypes import channels_last, contiguous_format, preserve_format
+from .printing import to_text
 
 __all__ = [
     "DTypeError", "DeviceError", "Error", "IndexError", "OutOfMemoryError", "ShapeError", "Tensor", "ValueError",
@@ -380,28 +381,7 @@ for _name in ("empty", "full", "ones", "tensor", "zeros"):
 # --- printing ---
 
 
-@_method
-def __repr__(self):
-    import numpy
-
-    _C.check_host_read("print")
-    plain = self.detach()
-    array = numpy.asarray(plain.float() if self.dtype in (_C.bfloat16, _C.float16) else plain)
-    kind = type(self).__name__
-    prefix = "Parameter containing:\ntensor(" if kind == "Parameter" else "tensor("
-    text = numpy.array2string(
-        array, separator=", ", prefix="tensor(", precision=4, threshold=1000, suppress_small=False
-    )
-    if self.ndim == 0 and self.dtype.is_floating_point:
-        text = f"{array:.4f}".rstrip("0") if 1e-4 <= abs(array) < 1e8 or array == 0 else f"{array:.4e}"
-    if self.numel() == 0:
-        text = "[]" if self.ndim == 1 else f"[], size={self.shape}"
-    notes = ""
-    if self.dtype not in (_C.default_dtype(), _C.int64, _C.bool):
-        notes += f", dtype=fastdl.{self.dtype.name}"
-    if self.requires_grad:
-        notes += ", requires_grad=True" if self.is_leaf else f", grad_fn={self.grad_fn!r}"
-    return f"{prefix}{text}{notes})"
+Tensor.__repr__ = to_text
 
 
 @_method

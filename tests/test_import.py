@@ -25,11 +25,12 @@ print(x.grad.tolist(), "numpy" in {m for m in sys.modules if sys.modules[m]})
     assert done.stdout.strip() == "[[7.0, 11.0], [9.0, 13.0]] False"
 
 
-def test_import_time(run_python):
-    """In CPU time of the process, beyond an empty program; the median of several."""
+def test_import_time(run_python, tmp_path):
+    """In CPU time of the process, beyond an empty program, from byte code; the median of several."""
 
     def cpu_seconds(code):
-        done = run_python(f"{code}\nimport time; print(time.process_time())")
+        code = f"{code}\nimport time; print(time.process_time())"
+        done = run_python(code, PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(tmp_path / "bytecode"))
         assert done.returncode == 0, done.stderr
         return float(done.stdout)
 

@@ -30,7 +30,9 @@ BIND_CPU = {"cpu/backend.h"}
 # Python modules that reach into the extension; the rest go through them.
 USES_EXTENSION = {
     "tensor.py", "autograd.py", "captured.py", "cuda.py", "observe.py", "random.py", "dtypes.py",
-    "functions.py", "elementwise.py", "reductions.py", "products.py", "rearrange.py",  # the functions of the top level
+    # the functions of the top level
+    "einsum.py", "elementwise.py", "functions.py", "inplace.py", "matrices.py", "ordering.py", "picking.py", "printing.py",
+    "products.py", "rearrange.py", "reductions.py", "shaping.py", "special.py", "statistics.py",
     "nn/functional/*.py", "nn/module.py", "optim/*.py", "nn/utils/*.py", "amp/autocast_mode.py",
 }  # fmt: skip
 

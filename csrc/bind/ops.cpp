@@ -6,6 +6,14 @@
 
 namespace fastdl::bind {
 
+namespace {
+
+Tensor assign(const std::string& name, const Tensor& input, const Tensor& value) {
+  return ops::assign(name.c_str(), input, value);
+}
+
+}  // namespace
+
 void init_ops(PyObject* m) {
   // --- factories ---
   def<&ops::full>(m, "full(size, fill_value, dtype, device)");
@@ -43,6 +51,9 @@ void init_ops(PyObject* m) {
   both<&ops::clone>(m, "clone(input)");
   both<&ops::fill_>(m, "fill_(input, value)");
   method<&ops::zero_>("zero_(self)");
+  def<&assign>(m, "assign(name, input, value)");
+  def<&ops::result_type>(m, "result_type(input: number, other: number)");
+  def<&promote>(m, "promote_types(type1, type2)");
   def<&ops::arange>(m, "arange(start, end, step, dtype, device)");
   def<&ops::to_dtype>(m, "to_dtype(input, dtype)");
   def<&ops::to_channels_last>(m, "to_channels_last(input)");
@@ -64,6 +75,15 @@ void init_ops(PyObject* m) {
   both<widen<&ops::log10>>(m, "log10(input)");
   both<widen<&ops::log1p>>(m, "log1p(input)");
   both<&ops::erf>(m, "erf(input)");
+  both<&ops::erfc>(m, "erfc(input)");
+  both<&ops::erfinv>(m, "erfinv(input)");
+  def<&ops::ndtri>(m, "ndtri(input)");
+  both<&ops::lgamma>(m, "lgamma(input)");
+  both<&ops::digamma>(m, "digamma(input)");
+  both<&ops::i0>(m, "i0(input)");
+  def<&ops::i0e>(m, "i0e(input)");
+  def<&ops::i1>(m, "i1(input)");
+  def<&ops::i1e>(m, "i1e(input)");
   both<&ops::sin>(m, "sin(input)");
   both<&ops::cos>(m, "cos(input)");
   both<widen<&ops::tan>>(m, "tan(input)");
@@ -72,6 +92,9 @@ void init_ops(PyObject* m) {
   both<&ops::atan>(m, "atan(input)");
   both<widen<&ops::sinh>>(m, "sinh(input)");
   both<widen<&ops::cosh>>(m, "cosh(input)");
+  both<&ops::asinh>(m, "asinh(input)");
+  both<&ops::acosh>(m, "acosh(input)");
+  both<&ops::atanh>(m, "atanh(input)");
   both<&ops::floor>(m, "floor(input)");
   both<&ops::ceil>(m, "ceil(input)");
   both<&ops::round>(m, "round(input)");
@@ -80,6 +103,7 @@ void init_ops(PyObject* m) {
   both<&ops::isnan>(m, "isnan(input)");
   both<&ops::isinf>(m, "isinf(input)");
   both<&ops::isfinite>(m, "isfinite(input)");
+  both<&ops::signbit>(m, "signbit(input)");
   both<&ops::bitwise_not>(m, "bitwise_not(input)");
   both<&ops::relu>(m, "relu(input)");
   both<&ops::sigmoid>(m, "sigmoid(input)");
@@ -132,11 +156,20 @@ void init_ops(PyObject* m) {
   both<&ops::remainder>(m, "remainder(input, other: number)");
   both<&ops::fmod>(m, "fmod(input, other: number)");
   both<widest<&ops::atan2>>(m, "atan2(input, other: number)");
+  both<&ops::hypot>(m, "hypot(input, other: number)");
+  both<&ops::copysign>(m, "copysign(input, other: number)");
+  both<&ops::nextafter>(m, "nextafter(input, other)");
+  both<&ops::igamma>(m, "igamma(input, other: number)");
+  both<&ops::igammac>(m, "igammac(input, other: number)");
+  def<&ops::zeta>(m, "zeta(input: number, other: number)");
   both<&ops::maximum>(m, "maximum(input, other: number)");
   both<&ops::minimum>(m, "minimum(input, other: number)");
   both<&ops::bitwise_and>(m, "bitwise_and(input, other: number)");
   both<&ops::bitwise_or>(m, "bitwise_or(input, other: number)");
   both<&ops::bitwise_xor>(m, "bitwise_xor(input, other: number)");
+  both<&ops::bitwise_left_shift>(m, "bitwise_left_shift(input, other: number)");
+  both<&ops::bitwise_right_shift>(m, "bitwise_right_shift(input, other: number)");
+  both<&ops::gcd>(m, "gcd(input, other: number)");
   both<&ops::eq>(m, "eq(input, other: number)");
   both<&ops::ne>(m, "ne(input, other: number)");
   both<&ops::lt>(m, "lt(input, other: number)");
@@ -200,6 +233,10 @@ void init_ops(PyObject* m) {
   def<&ops::max_dim>(m, "max_dim(input, dim, keepdim)");
   def<&ops::min_dim>(m, "min_dim(input, dim, keepdim)");
   both<widen<&ops::cumsum>>(m, "cumsum(input, dim, dtype=None)");
+  both<widen<&ops::cumprod>>(m, "cumprod(input, dim, dtype=None)");
+  both<&ops::logcumsumexp>(m, "logcumsumexp(input, dim)");
+  def<&ops::cummax>(m, "cummax(input, dim)");
+  def<&ops::cummin>(m, "cummin(input, dim)");
   def<&ops::sort>(m, "sort(input, dim, descending, stable)");
   both<&ops::argsort>(m, "argsort(input, dim=-1, descending=False, stable=False)");
   def<&ops::topk>(m, "topk(input, k, dim, largest, sorted)");
@@ -216,6 +253,7 @@ void init_ops(PyObject* m) {
   method<&ops::scatter_>("scatter_(self, dim, index, src: number)");
   both<widest<&ops::scatter_add>>(m, "scatter_add(input, dim, index, src)");
   method<&ops::scatter_add_>("scatter_add_(self, dim, index, src)");
+  both<&ops::scatter_reduce>(m, "scatter_reduce(input, dim, index, src, reduce, include_self=True)");
   both<&ops::take_along_dim>(m, "take_along_dim(input, indices, dim=None)");
   both<&ops::index_select>(m, "index_select(input, dim, index)");
   both<&ops::index_add>(m, "index_add(input, dim, index, source, alpha=1)");

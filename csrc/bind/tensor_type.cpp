@@ -109,6 +109,11 @@ PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
   return binary<widen<&ops::pow>, "pow">(a, b);
 }
 
+PyObject* inplace_power(PyObject* a, PyObject* b, PyObject* modulus) {
+  if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
+  return inplace<ops::pow_, "pow_">(a, b);
+}
+
 int truth(PyObject* self) {
   const Tensor& t = unwrap(self);
   if (t.numel() != 1) {
@@ -347,6 +352,8 @@ bool init_tensor_type(PyObject* module) {
       slot(Py_nb_and, binary<ops::bitwise_and, "bitwise_and">),
       slot(Py_nb_or, binary<ops::bitwise_or, "bitwise_or">),
       slot(Py_nb_xor, binary<ops::bitwise_xor, "bitwise_xor">),
+      slot(Py_nb_lshift, binary<ops::bitwise_left_shift, "bitwise_left_shift">),
+      slot(Py_nb_rshift, binary<ops::bitwise_right_shift, "bitwise_right_shift">),
       slot(Py_nb_negative, unary<ops::neg, "neg">),
       slot(Py_nb_absolute, unary<ops::abs, "abs">),
       slot(Py_nb_invert, unary<ops::bitwise_not, "bitwise_not">),
@@ -354,6 +361,14 @@ bool init_tensor_type(PyObject* module) {
       slot(Py_nb_inplace_subtract, inplace<ops::sub_, "sub_">),
       slot(Py_nb_inplace_multiply, inplace<ops::mul_, "mul_">),
       slot(Py_nb_inplace_true_divide, inplace<ops::div_, "div_">),
+      slot(Py_nb_inplace_floor_divide, inplace<ops::in_place_with<ops::floor_divide>, "floor_divide_">),
+      slot(Py_nb_inplace_remainder, inplace<ops::in_place_with<ops::remainder>, "remainder_">),
+      slot(Py_nb_inplace_power, inplace_power),
+      slot(Py_nb_inplace_and, inplace<ops::in_place_with<ops::bitwise_and>, "bitwise_and_">),
+      slot(Py_nb_inplace_or, inplace<ops::in_place_with<ops::bitwise_or>, "bitwise_or_">),
+      slot(Py_nb_inplace_xor, inplace<ops::in_place_with<ops::bitwise_xor>, "bitwise_xor_">),
+      slot(Py_nb_inplace_lshift, inplace<ops::in_place_with<ops::bitwise_left_shift>, "bitwise_left_shift_">),
+      slot(Py_nb_inplace_rshift, inplace<ops::in_place_with<ops::bitwise_right_shift>, "bitwise_right_shift_">),
       slot(Py_nb_bool, truth),
       slot(Py_nb_float, to_float),
       slot(Py_nb_int, to_int),

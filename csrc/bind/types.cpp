@@ -70,7 +70,9 @@ void init_types(PyObject* module) {
       .def("__reduce__", [](const PyDType& d) { return std::string(name_of(d.value)); })
       .def_property_readonly("name", [](const PyDType& d) { return name_of(d.value); })
       .def_property_readonly("itemsize", [](const PyDType& d) { return size_of(d.value); })
-      .def_property_readonly("is_floating_point", [](const PyDType& d) { return is_floating(d.value); });
+      .def_property_readonly("is_floating_point", [](const PyDType& d) { return is_floating(d.value); })
+      .def_property_readonly("is_complex", [](const PyDType&) { return false; })
+      .def_property_readonly("is_signed", [](const PyDType& d) { return d.value != DType::u8 && d.value != DType::b8; });
   dtype_type = dtype.ptr();
   for (int i = 0; i < kNumDTypes; ++i) {
     py::object o = py::cast(PyDType{static_cast<DType>(i)});

@@ -11,12 +11,16 @@ struct GatherArgs {
   int32_t dim;
 };
 
-// to[.., index[.., i, ..], ..] = or += values[.., i, ..], in order of i: the last of several equal ones stays. `index`
-// and `values` have one shape, `values` has the dtype of `to`.
+// What a scatter does with the value that is there and the one that arrives. 16-bit floats are combined in float32; of
+// bools sum and max are "or", prod and min are "and"; a NaN stays the extreme.
+enum class ScatterOp : int32_t { assign, sum, prod, max, min };
+
+// to[.., index[.., i, ..], ..] is combined with values[.., i, ..], in order of i: the last of several assigned stays.
+// `index` and `values` have one shape, `values` has the dtype of `to`.
 struct ScatterArgs {
   View to, index, values;
   int32_t dim;
-  bool accumulate;
+  ScatterOp op;
 };
 
 // Matrices of `rows` x `columns`, contiguous: what is not above the diagonal is kept (lower), or not below it, else 0.

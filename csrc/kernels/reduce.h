@@ -27,10 +27,16 @@ struct ArgReduceArgs {
   bool max;
 };
 
-struct CumsumArgs {
+enum class ScanOp : int32_t { sum, prod, logsumexp, max, min };
+
+// out[.., i, ..] = the op over in[.., 0..i, ..] along one dimension; floats in float64, integers in int64. Of max and min
+// `indices` (int64) gets the last place of the extreme so far; a NaN stays the extreme from its place on.
+struct ScanArgs {
   View in;
-  View out;  // of in's shape
+  View out;      // of in's shape
+  View indices;  // of max and min only
   int32_t dim;
+  ScanOp op;
 };
 
 // Stable sort along one dimension; NaN comes last (first when descending).

@@ -64,6 +64,10 @@ void check_integral(const char* name, T a, T b) {
   if (is_floating(a.dtype()) || is_floating(b.dtype()))
     throw DTypeError(str(name, ": expected integers or bools, got ", name_of(a.dtype()), " and ", name_of(b.dtype())));
 }
+void check_integers(const char* name, T a, T b) {
+  check_integral(name, a, b);
+  if (a.dtype() == DType::b8 && b.dtype() == DType::b8) throw DTypeError(str(name, ": expected integers, got bools"));
+}
 void check_divisor(const char* name, DType result, T b) {
   if (is_floating(result) || b.numel() == 0) return;
   GradMode no_grad(false);
@@ -178,7 +182,13 @@ Tensor div(T a, T b) {
 Tensor floor_divide(T a, T b) {
   const DType result = result_type(a, b);
   check_divisor("floor_divide", result, b);
-  return run_binary("floor_divide", BinaryOp::floor_divide, a, b, result);
+  const Tensor y = run_binary("floor_divide", BinaryOp::floor_divide, a, b, result);
+  if (records(a, b))
+    record("floor_divide", y, {a, b}, [to_a = Operand(a), to_b = Operand(b)](GradCall& c) {
+      if (c.wants(0)) c.set(0, to_a(zeros_like(c.grad())));
+      if (c.wants(1)) c.set(1, to_b(zeros_like(c.grad())));
+    });
+  return y;
 }
 Tensor remainder(T a, T b) {
   const DType result = result_type(a, b);
@@ -236,6 +246,56 @@ Tensor atan2(T a, T b) {
     });
   return y;
 }
+Tensor hypot(T a, T b) {
+  const Tensor y = run_binary("hypot", BinaryOp::hypot, a, b, floating_result(result_type(a, b)));
+  if (records(a, b))
+    record("hypot", y, {a, b},
+           [a = save(a), b = save(b), y = save_output(y), to_a = Operand(a), to_b = Operand(b)](GradCall& c) {
+             const Tensor scaled = div(c.grad(), c(y));
+             if (c.wants(0)) c.set(0, to_a(mul(scaled, c(a))));
+             if (c.wants(1)) c.set(1, to_b(mul(scaled, c(b))));
+           });
+  return y;
+}
+Tensor copysign(T a, T b) {
+  const Tensor y = run_binary("copysign", BinaryOp::copysign, a, b, floating_result(result_type(a, b)));
+  if (records(a, b))
+    record("copysign", y, {a, b}, [a = save(a), b = save(b), to_a = Operand(a), to_b = Operand(b)](GradCall& c) {
+      if (c.wants(0)) c.set(0, to_a(mul(c.grad(), mul(sign(c(a)), copysign(ones_like(c.grad()), c(b))))));
+      if (c.wants(1)) c.set(1, to_b(zeros_like(c.grad())));
+    });
+  return y;
+}
+Tensor nextafter(T a, T b) {
+  const DType result = result_type(a, b);
+  if (result != DType::f32 && result != DType::f64)
+    throw DTypeError(str("nextafter: expected float32 or float64, got ", name_of(a.dtype()), " and ", name_of(b.dtype())));
+  return run_binary("nextafter", BinaryOp::nextafter, a, b, result);
+}
+namespace {
+Tensor incomplete_gamma(const char* name, BinaryOp op, double sign, T a, T x) {
+  if (records(a)) throw Error(str(name, ": there is no gradient for the first argument; detach it"));
+  const Tensor y = run_binary(name, op, a, x, floating_result(result_type(a, x)));
+  if (records(x))
+    record(name, y, {x}, [a = save(a), x = save(x), sign, to_x = Operand(x)](GradCall& c) {  // x^(a - 1) e^-x / Gamma(a)
+      const Tensor density = exp(sub(sub(mul(sub(c(a), number(1)), log(c(x))), c(x)), lgamma(c(a))));
+      c.set(0, to_x(mul(c.grad(), mul(density, number(sign)))));
+    });
+  return y;
+}
+}  // namespace
+Tensor igamma(T a, T x) { return incomplete_gamma("igamma", BinaryOp::gamma_lower, 1, a, x); }
+Tensor igammac(T a, T x) { return incomplete_gamma("igammac", BinaryOp::gamma_upper, -1, a, x); }
+
+Tensor zeta(T s, T q) {
+  const Tensor y = run_binary("zeta", BinaryOp::zeta, s, q, floating_result(result_type(s, q)));
+  if (records(s)) throw Error("zeta: there is no gradient for the exponent; detach it");
+  if (records(q))
+    record("zeta", y, {q}, [s = save(s), q = save(q), to_q = Operand(q)](GradCall& c) {
+      c.set(0, to_q(neg(mul(c.grad(), mul(c(s), zeta(add(c(s), number(1)), c(q)))))));
+    });
+  return y;
+}
 
 namespace {
 // The larger or the smaller: the gradient goes to the operand that won, half to each where they are equal.
@@ -264,6 +324,18 @@ Tensor bitwise_or(T a, T b) {
 Tensor bitwise_xor(T a, T b) {
   check_integral("bitwise_xor", a, b);
   return run_binary("bitwise_xor", BinaryOp::bitwise_xor, a, b, result_type(a, b));
+}
+Tensor bitwise_left_shift(T a, T b) {
+  check_integers("bitwise_left_shift", a, b);
+  return run_binary("bitwise_left_shift", BinaryOp::shift_left, a, b, result_type(a, b));
+}
+Tensor bitwise_right_shift(T a, T b) {
+  check_integers("bitwise_right_shift", a, b);
+  return run_binary("bitwise_right_shift", BinaryOp::shift_right, a, b, result_type(a, b));
+}
+Tensor gcd(T a, T b) {
+  check_integers("gcd", a, b);
+  return run_binary("gcd", BinaryOp::gcd, a, b, result_type(a, b));
 }
 
 // --- comparisons: no gradients ---

@@ -9,9 +9,6 @@ struct Params {
   double v[kMaxParams] = {};
 };
 
-// PyTorch's promotion: tensors with dimensions come before 0-d tensors, and those before Python numbers; an operand of
-// a later category decides only when its kind (bool < integer < floating) is higher.
-DType result_type(const Tensor& a, const Tensor& b);
 // The type for functions with fractional values: integers become the default floating-point type.
 inline DType floating_result(DType t) { return is_floating(t) ? t : default_dtype(); }
 inline DType compute_type(DType t) { return t == DType::f64 ? t : is_floating(t) ? DType::f32 : DType::i64; }

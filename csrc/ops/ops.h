@@ -111,6 +111,15 @@ Tensor log2(const Tensor& x);
 Tensor log10(const Tensor& x);
 Tensor log1p(const Tensor& x);
 Tensor erf(const Tensor& x);
+Tensor erfc(const Tensor& x);
+Tensor erfinv(const Tensor& x);
+Tensor ndtri(const Tensor& x);                          // the normal distribution's quantile
+Tensor lgamma(const Tensor& x);
+Tensor digamma(const Tensor& x);
+Tensor i0(const Tensor& x);                             // modified Bessel functions; i0e and i1e times e^-|x|
+Tensor i0e(const Tensor& x);
+Tensor i1(const Tensor& x);
+Tensor i1e(const Tensor& x);
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
 Tensor tan(const Tensor& x);
@@ -119,6 +128,9 @@ Tensor acos(const Tensor& x);
 Tensor atan(const Tensor& x);
 Tensor sinh(const Tensor& x);
 Tensor cosh(const Tensor& x);
+Tensor asinh(const Tensor& x);
+Tensor acosh(const Tensor& x);
+Tensor atanh(const Tensor& x);
 Tensor floor(const Tensor& x);
 Tensor ceil(const Tensor& x);
 Tensor round(const Tensor& x);
@@ -127,6 +139,7 @@ Tensor logical_not(const Tensor& x);
 Tensor isnan(const Tensor& x);
 Tensor isinf(const Tensor& x);
 Tensor isfinite(const Tensor& x);
+Tensor signbit(const Tensor& x);
 Tensor bitwise_not(const Tensor& x);
 
 // --- activations.cpp ---
@@ -150,6 +163,9 @@ Tensor hardtanh(const Tensor& x, double low, double high);
 Tensor clamp(const Tensor& x, const std::optional<Tensor>& low, const std::optional<Tensor>& high);
 
 // --- binary.cpp: operands broadcast, and are promoted as PyTorch does ---
+// Tensors with dimensions come before 0-d tensors, and those before Python numbers; an operand of a later category
+// decides only when its kind (bool < integer < floating) is higher.
+DType result_type(const Tensor& a, const Tensor& b);
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
@@ -159,6 +175,12 @@ Tensor remainder(const Tensor& a, const Tensor& b);
 Tensor fmod(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Tensor& b);
 Tensor atan2(const Tensor& a, const Tensor& b);
+Tensor hypot(const Tensor& a, const Tensor& b);
+Tensor copysign(const Tensor& a, const Tensor& b);
+Tensor nextafter(const Tensor& a, const Tensor& b);
+Tensor igamma(const Tensor& a, const Tensor& x);        // the lower regularized incomplete gamma function, and the upper
+Tensor igammac(const Tensor& a, const Tensor& x);
+Tensor zeta(const Tensor& s, const Tensor& q);          // Hurwitz' zeta function
 Tensor maximum(const Tensor& a, const Tensor& b);
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor add_scaled(const Tensor& a, const Tensor& b, const Scalar& alpha);  // a + alpha b
@@ -166,6 +188,9 @@ Tensor sub_scaled(const Tensor& a, const Tensor& b, const Scalar& alpha);
 Tensor bitwise_and(const Tensor& a, const Tensor& b);
 Tensor bitwise_or(const Tensor& a, const Tensor& b);
 Tensor bitwise_xor(const Tensor& a, const Tensor& b);
+Tensor bitwise_left_shift(const Tensor& a, const Tensor& b);
+Tensor bitwise_right_shift(const Tensor& a, const Tensor& b);
+Tensor gcd(const Tensor& a, const Tensor& b);
 Tensor eq(const Tensor& a, const Tensor& b);
 Tensor ne(const Tensor& a, const Tensor& b);
 Tensor lt(const Tensor& a, const Tensor& b);
@@ -196,6 +221,9 @@ Tensor addcdiv_(const Tensor& self, const Tensor& a, const Tensor& b, double val
 Tensor assign(const char* name, const Tensor& self, const Tensor& value);
 template <Tensor (*Op)(const Tensor&)> Tensor in_place(const Tensor& self) {
   return assign("in-place op", self, Op(records(self) ? clone(self) : self));
+}
+template <Tensor (*Op)(const Tensor&, const Tensor&)> Tensor in_place_with(const Tensor& self, const Tensor& other) {
+  return assign("in-place op", self, Op(records(self) ? clone(self) : self, other));
 }
 
 // --- matmul.cpp ---
@@ -242,13 +270,14 @@ Tensor argmin(const Tensor& t, const std::optional<int64_t>& dim, bool keepdim);
 std::pair<Tensor, Tensor> max_dim(const Tensor& t, int64_t dim, bool keepdim);  // values, indices
 std::pair<Tensor, Tensor> min_dim(const Tensor& t, int64_t dim, bool keepdim);
 Tensor cumsum(const Tensor& t, int64_t dim, const std::optional<DType>& dtype);
+Tensor cumprod(const Tensor& t, int64_t dim, const std::optional<DType>& dtype);
+Tensor logcumsumexp(const Tensor& t, int64_t dim);
+std::pair<Tensor, Tensor> cummax(const Tensor& t, int64_t dim);                 // values, indices
+std::pair<Tensor, Tensor> cummin(const Tensor& t, int64_t dim);
 std::pair<Tensor, Tensor> sort(const Tensor& t, int64_t dim, bool descending, bool stable);
 Tensor argsort(const Tensor& t, int64_t dim, bool descending, bool stable);
 std::pair<Tensor, Tensor> topk(const Tensor& t, int64_t k, int64_t dim, bool largest, bool sorted);
 std::pair<Tensor, Tensor> median_dim(const Tensor& t, int64_t dim, bool keepdim);
-
-// --- indexing.cpp ---
-Tensor scatter(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src);
 
 // --- random.cpp ---
 Tensor uniform_(const Tensor& self, double from, double to, Generator* generator);
@@ -264,6 +293,9 @@ Tensor scatter(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& 
 Tensor scatter_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src);
 Tensor scatter_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src);
 Tensor scatter_add_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src);
+// reduce: "sum", "prod", "mean", "amax" or "amin" of what is scattered to a place, and of what was there if include_self.
+Tensor scatter_reduce(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src, const std::string& reduce,
+                      bool include_self);
 Tensor take_along_dim(const Tensor& t, const Tensor& indices, const std::optional<int64_t>& dim);
 Tensor index_select(const Tensor& t, int64_t dim, const Tensor& index);
 Tensor index_add(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& source, const Scalar& alpha);

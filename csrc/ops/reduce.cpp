@@ -172,15 +172,42 @@ Tensor std(const Tensor& t, const Dims& dims, double correction, bool keepdim) {
   return pow(var(t, dims, correction, keepdim), scalar_tensor(0.5));
 }
 
+namespace {
+
+// (sum |x|^order)^(1 / order); the gradient is 0 where an element or the whole norm is 0.
+Tensor norm_of_order(const Tensor& t, double order, uint32_t mask, const Dims& dims, bool keepdim) {
+  Tensor out;
+  {
+    GradMode no_grad(false);
+    out = pow(sum(pow(abs(t), scalar_tensor(order)), dims, keepdim, std::nullopt), scalar_tensor(1.0 / order));
+  }
+  if (records(t))
+    record("norm", out, {t}, [x = save(t), order, mask, y = save_output(out)](GradCall& c) {
+      const Tensor x0 = c(x), norm = restore_dims(c(y), x0.shape(), mask), one = scalar_tensor(1.0), none = scalar_tensor(0.0);
+      const Tensor zero = logical_or(eq(detach(x0), none), eq(detach(norm), none));
+      const Tensor ratio = where(zero, one, div(abs(x0), norm));
+      const Tensor slope = mul(sign(x0), pow(ratio, scalar_tensor(order - 1)));
+      c.set(0, mul(restore_dims(c.grad(), x0.shape(), mask), where(zero, none, slope)));
+    });
+  return out;
+}
+
+}  // namespace
+
 Tensor vector_norm(const Tensor& t, double order, const Dims& dims, bool keepdim) {
   check_floating("norm", t);
   const uint32_t mask = dim_mask("norm", t, dims);
   const double inf = std::numeric_limits<double>::infinity();
   if (order == inf) return amax(abs(t), dims, keepdim);
   if (order == -inf) return amin(abs(t), dims, keepdim);
-  if (order == 0) return to_dtype(count_nonzero(t, dims), t.dtype());
-  if (order != 1 && order != 2)
-    return pow(sum(pow(abs(t), scalar_tensor(order)), dims, keepdim, std::nullopt), scalar_tensor(1.0 / order));
+  if (order == 0) {
+    const Tensor count = sum(to_dtype(ne(detach(t), scalar_tensor(0.0)), t.dtype()), dims, keepdim, std::nullopt);
+    if (records(t))
+      record("norm", count, {t},
+             [shape = t.shape()](GradCall& c) { c.set(0, zeros(shape, c.grad().dtype(), c.grad().device())); });
+    return count;
+  }
+  if (order != 1 && order != 2) return norm_of_order(t, order, mask, dims, keepdim);
   // One pass for the two common norms.
   Tensor full = run(order == 2 ? ReduceOp::sum_squares : ReduceOp::sum_abs, t, mask, t.dtype());
   if (order == 2) {

@@ -72,6 +72,7 @@ Tensor abs(T x) {
 }
 Tensor sign(T x) { return without_slope("sign", UnaryOp::sign, x); }
 Tensor square(T x) {
+  if (x.dtype() == DType::b8) return square(to_dtype(x, DType::i64));
   return from_input("square", UnaryOp::square, x, x.dtype(), [](T g, T v) { return mul(g, mul(v, number(2))); });
 }
 Tensor sqrt(T x) {
@@ -109,9 +110,52 @@ Tensor log10(T x) {
 Tensor log1p(T x) {
   return from_input("log1p", UnaryOp::log1p, x, fractional(x), [](T g, T v) { return div(g, add(v, number(1))); });
 }
+
+// --- special functions ---
 Tensor erf(T x) {
   return from_input("erf", UnaryOp::erf, x, fractional(x), [](T g, T v) {
     return mul(g, mul(exp(neg(square(v))), number(1.12837916709551257390)));  // 2 / sqrt(pi)
+  });
+}
+
+Tensor erfc(T x) {
+  return from_input("erfc", UnaryOp::erfc, x, fractional(x),
+                    [](T g, T v) { return mul(g, mul(exp(neg(square(v))), number(-1.12837916709551257390))); });
+}
+Tensor erfinv(T x) {
+  return from_output("erfinv", UnaryOp::erfinv, x, fractional(x), [](T g, T y) {
+    return mul(g, mul(exp(square(y)), number(0.88622692545275801365)));  // sqrt(pi) / 2
+  });
+}
+Tensor ndtri(T x) {
+  return from_output("ndtri", UnaryOp::ndtri, x, fractional(x), [](T g, T y) {
+    return mul(g, mul(exp(mul(square(y), number(0.5))), number(2.50662827463100050242)));  // sqrt(2 pi)
+  });
+}
+Tensor lgamma(T x) {
+  return from_input("lgamma", UnaryOp::lgamma, x, fractional(x), [](T g, T v) { return mul(g, digamma(v)); });
+}
+Tensor digamma(T x) {
+  return from_input("digamma", UnaryOp::digamma, x, fractional(x), [](T g, T v) { return mul(g, zeta(number(2), v)); });
+}
+Tensor i0(T x) {
+  return from_input("i0", UnaryOp::bessel_i0, x, fractional(x), [](T g, T v) { return mul(g, i1(v)); });
+}
+Tensor i0e(T x) {
+  return from_input("i0e", UnaryOp::bessel_i0e, x, fractional(x),
+                    [](T g, T v) { return mul(g, sub(i1e(v), mul(sign(v), i0e(v)))); });
+}
+// I1(x) / x is 1/2 at 0.
+Tensor i1(T x) {
+  return from_input("i1", UnaryOp::bessel_i1, x, fractional(x), [](T g, T v) {
+    const Tensor zero = eq(v, number(0)), safe = where(zero, number(1), v);
+    return mul(g, where(zero, number(0.5), sub(i0(v), div(i1(v), safe))));
+  });
+}
+Tensor i1e(T x) {
+  return from_input("i1e", UnaryOp::bessel_i1e, x, fractional(x), [](T g, T v) {
+    const Tensor zero = eq(v, number(0)), safe = where(zero, number(1), v);
+    return mul(g, where(zero, number(0.5), sub(i0e(v), mul(i1e(v), add(sign(v), reciprocal(safe))))));
   });
 }
 
@@ -141,6 +185,17 @@ Tensor sinh(T x) {
 Tensor cosh(T x) {
   return from_input("cosh", UnaryOp::cosh, x, fractional(x), [](T g, T v) { return mul(g, sinh(v)); });
 }
+Tensor asinh(T x) {
+  return from_input("asinh", UnaryOp::asinh, x, fractional(x),
+                    [](T g, T v) { return mul(g, rsqrt(add(square(v), number(1)))); });
+}
+Tensor acosh(T x) {
+  return from_input("acosh", UnaryOp::acosh, x, fractional(x),
+                    [](T g, T v) { return mul(g, rsqrt(sub(square(v), number(1)))); });
+}
+Tensor atanh(T x) {
+  return from_input("atanh", UnaryOp::atanh, x, fractional(x), [](T g, T v) { return div(g, sub(number(1), square(v))); });
+}
 
 // --- rounding ---
 Tensor floor(T x) { return rounded("floor", UnaryOp::floor, x); }
@@ -158,6 +213,10 @@ Tensor isinf(T x) {
 }
 Tensor isfinite(T x) {
   return is_floating(x.dtype()) ? run_predicate(PredicateOp::isfinite, x) : fill_(empty_like(x, DType::b8), true);
+}
+Tensor signbit(T x) {
+  return x.dtype() == DType::b8 || x.dtype() == DType::u8 ? fill_(empty_like(x, DType::b8), false)
+                                                          : run_predicate(PredicateOp::signbit, x);
 }
 Tensor bitwise_not(T x) {
   if (is_floating(x.dtype())) throw DTypeError(str("bitwise_not: expected integers or bool, got ", name_of(x.dtype())));

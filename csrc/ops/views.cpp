@@ -83,6 +83,33 @@ Tensor view_as(const char* name, const Tensor& t, const Shape& shape, const Shap
                      [shape = t.shape()](GradCall& c) { c.set(0, reshape(c.grad(), shape)); });
 }
 
+// Elements between the first and the last one, both included.
+int64_t span_of(const Shape& shape, const Shape& strides) {
+  int64_t last = 0;
+  for (int i = 0; i < shape.size(); ++i) last += (shape[i] - 1) * strides[i];
+  return shape.numel() == 0 ? 0 : last + 1;
+}
+
+// The gradient of any view of the memory of a tensor of shape `base`, `from` elements behind its first one: g is added to
+// the memory's elements, and each element of the base gets what its place holds (shared among those at one place).
+Tensor strided_gradient(const Tensor& g, const Shape& shape, const Shape& strides, int64_t from, const Shape& base,
+                        const Shape& base_strides) {
+  if (shape.numel() == 0 || base.numel() == 0) return zeros(base, g.dtype(), g.device());
+  const int64_t low = std::min<int64_t>(0, from);
+  const int64_t span = std::max(span_of(base, base_strides), from + span_of(shape, strides)) - low;
+  const Tensor places = arange(int64_t{0}, span, int64_t{1}, DType::i64, g.device());
+  const auto places_of = [&](const Shape& sizes, const Shape& steps, int64_t offset) {
+    return reshape(as_strided(places, sizes, steps, offset), {-1});
+  };
+  const Tensor of_base = places_of(base, base_strides, -low);
+  const auto add_up = [&](const Tensor& at, const Tensor& values) {
+    return scatter_add(zeros({span}, g.dtype(), g.device()), 0, at, values);
+  };
+  const Tensor memory = add_up(places_of(shape, strides, from - low), reshape(g, {-1}));
+  const Tensor sharers = add_up(of_base, ones(of_base.shape(), g.dtype(), g.device()));
+  return reshape(gather(div(memory, maximum(sharers, scalar_tensor(1.0))), 0, of_base), base);
+}
+
 }  // namespace
 
 Tensor as_strided(const Tensor& t, const Shape& shape, const Shape& strides, int64_t offset) {
@@ -103,9 +130,11 @@ Tensor as_strided(const Tensor& t, const Shape& shape, const Shape& strides, int
   const int64_t from = offset - t.storage_offset();
   Tensor out = make_view(t, shape, strides, from);
   if (records(t)) {
-    if (out.may_overlap_itself() || !t.is_contiguous())
-      throw Error(
-          "as_strided: the gradient of an overlapping view, or of a strided tensor, is not defined; use unfold or expand");
+    if (out.may_overlap_itself() || !t.is_contiguous() || from < 0 || last >= t.storage_offset() + t.numel())
+      return record_view("as_strided", t, out,
+                         [base = t.shape(), base_strides = t.strides(), shape, strides, from](GradCall& c) {
+                           c.set(0, strided_gradient(c.grad(), shape, strides, from, base, base_strides));
+                         });
     return record_view("as_strided", t, out, [base = t.shape(), shape, strides, from](GradCall& c) {
       c.set(0, embed("as_strided_backward", c.grad(), base,
                      [=](const Tensor& g) { return as_strided(contiguous(g), shape, strides, from); }));
@@ -369,6 +398,7 @@ Tensor unfold(const Tensor& t, int64_t dim, int64_t size, int64_t step) {
   // Windows overlap: each position within the window adds its slice.
   return record_view("unfold", t, out, [base = t.shape(), d, size, step, count = shape[d]](GradCall& c) {
     Tensor g = c.grad(), total;
+    if (base.empty()) return c.set(0, reshape(g, {}));
     for (int64_t k = 0; k < size; ++k) {
       Tensor part = embed("unfold_backward", select(g, -1, k), base,
                           [=](const Tensor& full) { return slice(full, d, k, k + (count - 1) * step + 1, step); });

@@ -3,6 +3,7 @@
 // once.
 #include "cpu/kernels/tiles.h"
 #include "cpu/simd/math.h"
+#include "cpu/simd/special.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 
@@ -32,6 +33,27 @@ template <class V> FASTDL_INLINE V apply(B<BinaryOp::minimum>, V a, V b, Params<
   else return min_nan<V>(a, b);
 }
 template <class V> FASTDL_INLINE V apply(B<BinaryOp::atan2>, V a, V b, Params<V>) { return atan2(a, b); }
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::hypot>, V a, V b, Params<V>) {
+  return in_float64(a, b, [](double x, double y) { return __builtin_hypot(x, y); });
+}
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::copysign>, V a, V b, Params<V>) {
+  using M = mask_t<V>;
+  const M magnitude = (M)abs(a);
+  return (V)(magnitude | ((M)b ^ (M)abs(b)));
+}
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::nextafter>, V a, V b, Params<V>) {
+  return map_lanes(a, b, [](lane_t<V> x, lane_t<V> y) { return next_after(x, y); });
+}
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::zeta>, V a, V b, Params<V>) {
+  return in_float64(a, b, [](double s, double q) { return hurwitz_zeta(s, q); });
+}
+
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::gamma_lower>, V a, V b, Params<V>) {
+  return in_float64(a, b, [](double s, double x) { return incomplete_gamma(s, x, false); });
+}
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::gamma_upper>, V a, V b, Params<V>) {
+  return in_float64(a, b, [](double s, double x) { return incomplete_gamma(s, x, true); });
+}
 
 // Of integers, lane by lane. Ops refuse a zero divisor before; here it gives 0, also in the lanes past the end.
 FASTDL_INLINE int64_t integer_fmod(int64_t a, int64_t b) { return b == 0 || b == -1 ? 0 : a % b; }
@@ -86,6 +108,16 @@ template <class V> FASTDL_INLINE V apply(B<BinaryOp::pow>, V a, V b, Params<V>) 
 template <class V> FASTDL_INLINE V apply(B<BinaryOp::bitwise_and>, V a, V b, Params<V>) { return (V)((vi64)a & (vi64)b); }
 template <class V> FASTDL_INLINE V apply(B<BinaryOp::bitwise_or>, V a, V b, Params<V>) { return (V)((vi64)a | (vi64)b); }
 template <class V> FASTDL_INLINE V apply(B<BinaryOp::bitwise_xor>, V a, V b, Params<V>) { return (V)((vi64)a ^ (vi64)b); }
+
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::shift_left>, V a, V b, Params<V>) {
+  return (V)map_lanes((vi64)a, (vi64)b, [](int64_t x, int64_t n) { return shift_left(x, n); });
+}
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::shift_right>, V a, V b, Params<V>) {
+  return (V)map_lanes((vi64)a, (vi64)b, [](int64_t x, int64_t n) { return shift_right(x, n); });
+}
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::gcd>, V a, V b, Params<V>) {
+  return (V)map_lanes((vi64)a, (vi64)b, [](int64_t x, int64_t y) { return greatest_common_divisor(x, y); });
+}
 
 // ---- gradients of activations: g the incoming gradient ----
 template <class V> FASTDL_INLINE V apply(B<BinaryOp::relu_backward>, V g, V y, Params<V>) { return y <= 0 ? zero<V>() : g; }

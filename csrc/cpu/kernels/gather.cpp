@@ -1,4 +1,4 @@
-// gather, scatter and scatter_add. The positions of the index tensor without the dimension `dim` are lines. Tasks take
+// gather and scatter. The positions of the index tensor without the dimension `dim` are lines. Tasks take
 // lines, and a scatter walks a line in order, so that equal targets neither race nor change the order of a sum. Lines
 // are walked in blocks, innermost along whichever of the two directions the index is contiguous in.
 //
@@ -67,6 +67,45 @@ template <class T> void gather_elements(const GatherArgs& a) {
   }
 }
 
+template <ScatterOp op, class T> FASTDL_INLINE T combined(T a, T b) {
+  if constexpr (op == ScatterOp::sum) return static_cast<T>(a + b);
+  else if constexpr (op == ScatterOp::prod) return static_cast<T>(a * b);
+  else if constexpr (op == ScatterOp::max) return a > b || a != a ? a : b;
+  else if constexpr (op == ScatterOp::min) return a < b || a != a ? a : b;
+  else return b;
+}
+template <ScatterOp op> FASTDL_INLINE bool combined(bool a, bool b) {
+  if constexpr (op == ScatterOp::sum || op == ScatterOp::max) return a || b;
+  else if constexpr (op == ScatterOp::prod || op == ScatterOp::min) return a && b;
+  else return b;
+}
+template <ScatterOp op> FASTDL_INLINE f16 combined(f16 a, f16 b) { return to_f16(combined<op>(to_f32(a), to_f32(b))); }
+template <ScatterOp op> FASTDL_INLINE bf16 combined(bf16 a, bf16 b) { return to_bf16(combined<op>(to_f32(a), to_f32(b))); }
+
+template <ScatterOp op, class F> FASTDL_INLINE void with_type(DType dtype, const F& f) {
+  switch (dtype) {
+    case DType::f32: return f.template operator()<op, float>();
+    case DType::f64: return f.template operator()<op, double>();
+    case DType::i64: return f.template operator()<op, int64_t>();
+    case DType::i32: return f.template operator()<op, int32_t>();
+    case DType::i8: return f.template operator()<op, int8_t>();
+    case DType::u8: return f.template operator()<op, uint8_t>();
+    case DType::b8: return f.template operator()<op, bool>();
+    case DType::f16: return f.template operator()<op, f16>();
+    case DType::bf16: return f.template operator()<op, bf16>();
+  }
+}
+
+// f.operator()<op, T>() of an op that reads what is there, and of a dtype.
+template <class F> FASTDL_INLINE void with_op_and_type(ScatterOp op, DType dtype, const F& f) {
+  switch (op) {
+    case ScatterOp::prod: return with_type<ScatterOp::prod>(dtype, f);
+    case ScatterOp::max: return with_type<ScatterOp::max>(dtype, f);
+    case ScatterOp::min: return with_type<ScatterOp::min>(dtype, f);
+    default: return with_type<ScatterOp::sum>(dtype, f);
+  }
+}
+
 template <class T, class Put> FASTDL_INLINE void scatter_elements(const ScatterArgs& a, const Put& put) {
   T* to = a.to.as<T>();
   const int64_t* index = a.index.as<int64_t>();
@@ -81,9 +120,6 @@ template <class T, class Put> FASTDL_INLINE void scatter_elements(const ScatterA
 
 template <class T> void scatter_copy(const ScatterArgs& a) {
   scatter_elements<T>(a, [](T& to, T value) { to = value; });
-}
-template <class T> void scatter_sum(const ScatterArgs& a) {
-  scatter_elements<T>(a, [](T& to, T value) { to = static_cast<T>(to + value); });
 }
 
 template <class T> void triangles(const TriangleArgs& a) {
@@ -119,24 +155,15 @@ void gather(const Context&, const GatherArgs& a) {
 }
 
 void scatter(const Context&, const ScatterArgs& a) {
-  if (!a.accumulate) {
-    switch (size_of(a.to.dtype)) {
-      case 1: return scatter_copy<uint8_t>(a);
-      case 2: return scatter_copy<uint16_t>(a);
-      case 4: return scatter_copy<uint32_t>(a);
-      default: return scatter_copy<uint64_t>(a);
-    }
-  }
-  switch (a.to.dtype) {
-    case DType::f32: return scatter_sum<float>(a);
-    case DType::f64: return scatter_sum<double>(a);
-    case DType::i64: return scatter_sum<int64_t>(a);
-    case DType::i32: return scatter_sum<int32_t>(a);
-    case DType::i8: return scatter_sum<int8_t>(a);
-    case DType::u8: return scatter_sum<uint8_t>(a);
-    case DType::b8: return scatter_elements<bool>(a, [](bool& to, bool value) { to = to || value; });
-    case DType::f16: return scatter_elements<f16>(a, [](f16& to, f16 value) { to = to_f16(to_f32(to) + to_f32(value)); });
-    case DType::bf16: return scatter_elements<bf16>(a, [](bf16& to, bf16 value) { to = to_bf16(to_f32(to) + to_f32(value)); });
+  if (a.op != ScatterOp::assign)
+    return with_op_and_type(a.op, a.to.dtype, [&]<ScatterOp op, class T>() {
+      scatter_elements<T>(a, [](T& to, T value) { to = combined<op>(to, value); });
+    });
+  switch (size_of(a.to.dtype)) {
+    case 1: return scatter_copy<uint8_t>(a);
+    case 2: return scatter_copy<uint16_t>(a);
+    case 4: return scatter_copy<uint32_t>(a);
+    default: return scatter_copy<uint64_t>(a);
   }
 }
 

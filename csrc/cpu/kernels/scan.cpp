@@ -1,4 +1,4 @@
-// Along one dimension: extremes with their places, running sums (in float64 or int64), and sorting.
+// Along one dimension: extremes with their places, running sums and the like (in float64 or int64), and sorting.
 //
 // Sorting maps each value to an unsigned key of the same order and runs a least-significant-digit radix sort over (key,
 // place) pairs, 8 bits a pass, leaving out passes in which all digits agree: stable, linear, four passes for float32.
@@ -75,21 +75,65 @@ template <class T, bool kMax> void extreme(const ArgReduceArgs& a) {
 
 template <class T> void extreme_of(const ArgReduceArgs& a) { a.max ? extreme<T, true>(a) : extreme<T, false>(a); }
 
-template <class T> void cumsum_lines(const CumsumArgs& a) {
+// The state of a scan: its value so far, and of extremes the place.
+template <ScanOp op, class T> struct Scan {
+  T value = op == ScanOp::prod ? 1 : 0;
+  int64_t place = 0;
+  T scale = 0;  // of logsumexp: the value is log(scale) + the largest, which is kept in `largest`
+  T largest = 0;
+
+  FASTDL_INLINE void take(T x, int64_t i) {
+    if constexpr (op == ScanOp::sum) {
+      value += x;
+    } else if constexpr (op == ScanOp::prod) {
+      value *= x;
+    } else if constexpr (op == ScanOp::logsumexp) {
+      if (i == 0 || x > largest) {
+        scale = i == 0 || x == __builtin_inf() ? 1 : scale * __builtin_exp(largest - x) + 1;
+        largest = x;
+      } else if (x == x) {
+        scale += x == largest ? 1 : __builtin_exp(x - largest);
+      } else {
+        scale = x;
+      }
+      value = largest == -__builtin_inf() && scale == scale ? largest : __builtin_log(scale) + largest;
+    } else if (i == 0 || (value == value && (x != x || (op == ScanOp::max ? x >= value : x <= value)))) {
+      value = x;
+      place = i;
+    }
+  }
+};
+
+template <ScanOp op, class T> void scan_lines(const ScanArgs& a) {
   const Lines lines{a.in, a.dim};
   const int64_t n = a.in.shape[a.dim];
   const int64_t in_step = a.in.strides[a.dim] * size_of(a.in.dtype), out_step = a.out.strides[a.dim] * size_of(a.out.dtype);
+  constexpr bool kPlaces = op == ScanOp::max || op == ScanOp::min;
+  const int64_t index_step = kPlaces ? a.indices.strides[a.dim] : 0;
   parallel_for(lines.count(), grain_for(n * 16), [&](int64_t begin, int64_t end) {
     for (int64_t line = begin; line < end; ++line) {
       const char* p = lines.start(a.in, line);
       char* out = lines.start(a.out, line);
-      T total = 0;
+      int64_t* index = kPlaces ? reinterpret_cast<int64_t*>(lines.start(a.indices, line)) : nullptr;
+      Scan<op, T> state;
       for (int64_t i = 0; i < n; ++i) {
-        total += load_number<T>(p + i * in_step, a.in.dtype);
-        store_number(out + i * out_step, a.out.dtype, total);
+        state.take(load_number<T>(p + i * in_step, a.in.dtype), i);
+        store_number(out + i * out_step, a.out.dtype, state.value);
+        if constexpr (kPlaces) index[i * index_step] = state.place;
       }
     }
   });
+}
+
+template <class T> void scan_of(const ScanArgs& a) {
+  switch (a.op) {
+    case ScanOp::sum: return scan_lines<ScanOp::sum, T>(a);
+    case ScanOp::prod: return scan_lines<ScanOp::prod, T>(a);
+    case ScanOp::max: return scan_lines<ScanOp::max, T>(a);
+    case ScanOp::min: return scan_lines<ScanOp::min, T>(a);
+    case ScanOp::logsumexp:  // ops take floating-point tensors only
+      if constexpr (static_cast<T>(0.5) != 0) scan_lines<ScanOp::logsumexp, T>(a);
+  }
 }
 
 struct Item {
@@ -164,9 +208,9 @@ void arg_reduce(const Context&, const ArgReduceArgs& a) {
   else extreme_of<int64_t>(a);
 }
 
-void cumsum(const Context&, const CumsumArgs& a) {
-  if (is_floating(a.in.dtype)) cumsum_lines<double>(a);
-  else cumsum_lines<int64_t>(a);
+void scan(const Context&, const ScanArgs& a) {
+  if (is_floating(a.in.dtype)) scan_of<double>(a);
+  else scan_of<int64_t>(a);
 }
 
 void sort(const Context&, const SortArgs& a) {

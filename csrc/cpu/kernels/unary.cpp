@@ -2,6 +2,7 @@
 // template, the walk over everything else is tiles.cpp. Bytes: one read, one write of every element.
 #include "cpu/kernels/tiles.h"
 #include "cpu/simd/math.h"
+#include "cpu/simd/special.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 
@@ -42,7 +43,36 @@ template <class V> FASTDL_INLINE V apply(U<UnaryOp::log1p>, V x, Params<V>) { re
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::sqrt>, V x, Params<V>) { return sqrt(x); }
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::rsqrt>, V x, Params<V>) { return ones<V>() / sqrt(x); }
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::reciprocal>, V x, Params<V>) { return ones<V>() / x; }
+
+// ---- special functions ----
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::erf>, V x, Params<V>) { return erf(x); }
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::erfc>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return __builtin_erfc(v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::erfinv>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return inverse_erf(v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::ndtri>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return normal_quantile(v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::lgamma>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return log_gamma(v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::digamma>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return digamma(v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::bessel_i0>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return bessel_i(0, v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::bessel_i0e>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return scaled_bessel_i(0, v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::bessel_i1>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return bessel_i(1, v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::bessel_i1e>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return scaled_bessel_i(1, v); });
+}
 
 // ---- trigonometric and hyperbolic ----
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::sin>, V x, Params<V>) { return sin(x); }
@@ -54,6 +84,15 @@ template <class V> FASTDL_INLINE V apply(U<UnaryOp::atan>, V x, Params<V>) { ret
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::sinh>, V x, Params<V>) { return sinh(x); }
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::cosh>, V x, Params<V>) { return cosh(x); }
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::tanh>, V x, Params<V>) { return tanh(x); }
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::asinh>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return __builtin_asinh(v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::acosh>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return __builtin_acosh(v); });
+}
+template <class V> FASTDL_INLINE V apply(U<UnaryOp::atanh>, V x, Params<V>) {
+  return in_float64(x, [](double v) { return __builtin_atanh(v); });
+}
 
 // ---- rounding ----
 template <class V> FASTDL_INLINE V apply(U<UnaryOp::floor>, V x, Params<V>) { return round<kDown>(x); }
@@ -95,6 +134,8 @@ template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::logical_not>, V 
 template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isnan>, V x) { return x != x; }
 template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isinf>, V x) { return abs(x) == lane_t<V>(__builtin_inf()); }
 template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::isfinite>, V x) { return abs(x) < lane_t<V>(__builtin_inf()); }
+
+template <class V> FASTDL_INLINE mask_t<V> apply(Q<PredicateOp::signbit>, V x) { return (mask_t<V>)x < 0; }
 
 // ---- tiles ----
 template <UnaryOp op, class T> void unary_tile(void* out, const void* const* in, int64_t n, const double* params, bool stream) {

@@ -1,0 +1,143 @@
+"""Windows, and the short-time Fourier transform in real and imaginary parts."""
+
+from .dtypes import float64
+from .elementwise import cos, mul, sqrt, square
+from .functions import get_default_dtype, linspace, ones
+from .host import HostOp
+from .special import i0
+from .tensor import DTypeError, ShapeError, ValueError
+
+__all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window", "stft"]
+
+_PI = 3.141592653589793
+
+
+def _window(name, window_length, periodic, dtype, device, requires_grad, f):
+    """f(0 ... 1) of the places of a symmetric window, or of one that is a place longer without its end."""
+    if window_length < 0:
+        raise ValueError(f"{name}: window_length {window_length} must not be negative")
+    dtype = dtype or get_default_dtype()
+    if not dtype.is_floating_point:
+        raise DTypeError(f"{name}: expected a floating-point dtype, got {dtype}")
+    if window_length < 2:
+        out = ones(window_length, dtype=dtype, device=device)
+    else:
+        n = window_length + bool(periodic)
+        out = f(linspace(0.0, 1.0, n, dtype=float64, device=device)[:window_length]).to(dtype)
+    return out.requires_grad_() if requires_grad else out
+
+
+def hann_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
+    """1/2 - 1/2 cos(2 pi x).
+
+    Args:
+        periodic: for spectra: the window continues periodically; else it is symmetric.
+
+    >>> import fastdl as fd
+    >>> fd.hann_window(4)
+    tensor([0. , 0.5, 1. , 0.5])
+    """
+    return hamming_window(window_length, periodic, 0.5, 0.5, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def hamming_window(
+    window_length, periodic=True, alpha=0.54, beta=0.46, *, dtype=None, device=None, requires_grad=False
+):
+    """alpha - beta cos(2 pi x); see `hann_window`."""
+    wave = lambda x: alpha - beta * cos(x * (2 * _PI))
+    return _window("hamming_window", window_length, periodic, dtype, device, requires_grad, wave)
+
+
+def blackman_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
+    """0.42 - 0.5 cos(2 pi x) + 0.08 cos(4 pi x); see `hann_window`."""
+    wave = lambda x: 0.42 - 0.5 * cos(x * (2 * _PI)) + 0.08 * cos(x * (4 * _PI))
+    return _window("blackman_window", window_length, periodic, dtype, device, requires_grad, wave)
+
+
+def bartlett_window(window_length, periodic=True, *, dtype=None, device=None, requires_grad=False):
+    """A triangle: 1 - |2 x - 1|; see `hann_window`."""
+    return _window(
+        "bartlett_window", window_length, periodic, dtype, device, requires_grad, lambda x: 1 - (2 * x - 1).abs()
+    )
+
+
+def kaiser_window(window_length, periodic=True, beta=12.0, *, dtype=None, device=None, requires_grad=False):
+    """i0(beta sqrt(1 - (2 x - 1)^2)) / i0(beta); see `hann_window`."""
+    bell = lambda x: (
+        i0(beta * sqrt((1 - square(2 * x - 1)).clamp(min=0))) / i0(ones(1, dtype=x.dtype, device=x.device) * beta)
+    )
+    return _window("kaiser_window", window_length, periodic, dtype, device, requires_grad, bell)
+
+
+def _transform(n, count, normalized):
+    """The first `count` frequencies of a real transform of n samples: (..., n) to (..., count, 2); and its adjoint."""
+    scale = n**-0.5 if normalized else 1.0
+
+    def forward(np, x):
+        y = np.fft.fft(x)[..., :count] if count > n // 2 + 1 else np.fft.rfft(x)[..., :count]
+        return (np.stack([y.real, y.imag], -1) * scale).astype(x.dtype)
+
+    def back(np, g):
+        return (np.fft.ifft(g[..., 0] + 1j * g[..., 1], n).real * (n * scale)).astype(g.dtype)
+
+    there = HostOp("stft", forward, lambda g, x, y: again(g[0]))
+    again = HostOp("stft backward", back, lambda g, x, y: there(g[0]))
+    return there
+
+
+def stft(
+    input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect", normalized=False,
+    onesided=None, return_complex=None,
+):  # fmt: skip
+    """The Fourier transforms of overlapping frames, on the host through NumPy: real and imaginary parts.
+
+    Args:
+        input: (samples) or (batch, samples), float32 or float64.
+        n_fft: samples of a frame.
+        hop_length: from one frame to the next; n_fft // 4 when None.
+        win_length: of the window, which is padded to n_fft on both sides; n_fft when None.
+        window: (win_length); ones when None.
+        center: pad n_fft // 2 samples on both sides, so that frame t is centred at t * hop_length.
+        pad_mode: 'reflect', 'constant', 'replicate' or 'circular'.
+        normalized: divide by sqrt(n_fft).
+        onesided: only the n_fft // 2 + 1 frequencies that are not the conjugates of others (default).
+        return_complex: must be False or None: there are no complex tensors.
+
+    Returns:
+        (batch, frequencies, frames, 2).
+
+    Raises:
+        ShapeError: fewer samples than a frame, or a window of another length.
+        DTypeError: return_complex=True.
+
+    >>> import fastdl as fd
+    >>> fd.stft(fd.ones(8), 4, center=False).shape
+    (3, 5, 2)
+    """
+    if return_complex:
+        raise DTypeError("stft: there are no complex tensors; with return_complex=False parts lie side by side")
+    if input.ndim not in (1, 2):
+        raise ShapeError(f"stft: expected (samples) or (batch, samples), got shape {list(input.shape)}")
+    if input.dtype.name not in ("float32", "float64"):
+        raise DTypeError(f"stft: expected float32 or float64, got {input.dtype}")
+    hop = n_fft // 4 if hop_length is None else hop_length
+    length = n_fft if win_length is None else win_length
+    if n_fft < 1 or hop < 1 or not 0 < length <= n_fft:
+        raise ValueError(f"stft: n_fft {n_fft}, hop_length {hop}, win_length {length}")
+    if window is not None and window.shape != (length,):
+        raise ShapeError(f"stft: window {list(window.shape)}, expected [{length}]")
+    from .nn.functional import pad
+
+    x = input if input.ndim == 2 else input[None]
+    if center:
+        x = pad(x[:, None], (n_fft // 2, n_fft // 2), pad_mode)[:, 0]
+    if x.shape[1] < n_fft:
+        raise ShapeError(f"stft: {x.shape[1]} samples, expected at least n_fft = {n_fft}")
+    frames = x.unfold(1, n_fft, hop)
+    if window is not None or length < n_fft:
+        window = ones(length, dtype=x.dtype, device=x.device) if window is None else window
+        left = (n_fft - length) // 2
+        frames = mul(frames, pad(window, (left, n_fft - length - left)))
+    count = n_fft // 2 + 1 if onesided is None or onesided else n_fft
+    out = _transform(n_fft, count, normalized)(frames).transpose(1, 2)
+    return out if input.ndim == 2 else out[0]
