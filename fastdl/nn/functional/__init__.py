@@ -11,6 +11,8 @@ from fastdl.nn.functional.conv import *
 from fastdl.nn.functional.distance import *
 from fastdl.nn.functional.dropout import *
 from fastdl.nn.functional.embedding import *
+from fastdl.nn.functional.fold import *
+from fastdl.nn.functional.fractional_pooling import *
 from fastdl.nn.functional.gradient import *
 from fastdl.nn.functional.linear import *
 from fastdl.nn.functional.loss import *
@@ -18,3 +20,6 @@ from fastdl.nn.functional.normalization import *
 from fastdl.nn.functional.padding import *
 from fastdl.nn.functional.pooling import *
 from fastdl.nn.functional.recurrent import *
+from fastdl.nn.functional.resampling import *
+from fastdl.nn.functional.shuffle import *
+from fastdl.nn.functional.unpooling import *
