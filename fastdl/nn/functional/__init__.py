@@ -8,6 +8,7 @@ the errors, the source and an example; the examples run with ``fd`` for fastdl, 
 from fastdl.nn.functional.activation import *
 from fastdl.nn.functional.attention import *
 from fastdl.nn.functional.conv import *
+from fastdl.nn.functional.ctc import *
 from fastdl.nn.functional.distance import *
 from fastdl.nn.functional.dropout import *
 from fastdl.nn.functional.embedding import *
@@ -16,6 +17,7 @@ from fastdl.nn.functional.fractional_pooling import *
 from fastdl.nn.functional.gradient import *
 from fastdl.nn.functional.linear import *
 from fastdl.nn.functional.loss import *
+from fastdl.nn.functional.margin import *
 from fastdl.nn.functional.normalization import *
 from fastdl.nn.functional.padding import *
 from fastdl.nn.functional.pooling import *
