@@ -160,7 +160,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
         IndexError: a label out of range. ShapeError: target and input differ in shape.
 
     >>> F.multilabel_margin_loss(fd.tensor([0.1, 0.2, 0.4, 0.8]), fd.tensor([3, 0, -1, 1]))
-    tensor(0.8500)
+    tensor(0.85)
     """
     op = "multilabel_margin_loss"
     if input.ndim not in (1, 2) or input.shape[-1] == 0:
