@@ -199,7 +199,9 @@ def page(torch, fastdl):
     """The text of docs/parity.md."""
     sections, table = [], []
     for namespace, place, there, differing, missing, left_out, own in survey(torch, fastdl):
-        theirs, ours = (".".join(filter(None, (library, n))) for library, n in (("torch", namespace), ("fastdl", place)))
+        theirs, ours = (
+            ".".join(filter(None, (library, n))) for library, n in (("torch", namespace), ("fastdl", place))
+        )
         skipped = sum(map(len, left_out.values()))
         table.append(f"| `{theirs}` | {len(there)} | {len(differing)} | {len(missing)} | {skipped} | {len(own)} |")
         lines = [f"## `{theirs}` in `{ours}`", "", f"There ({len(there)}): {wrapped(there) or 'nothing'}."]

@@ -7,6 +7,19 @@ from fastdl.nn.parameter import Parameter
 from fastdl.tensor import Tensor
 
 
+class Container(Module):
+    """A module of the modules given by name; the older way to write one.
+
+    >>> nn.Container(act=nn.ReLU()).act
+    ReLU()
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__()
+        for name, module in kwargs.items():
+            self.add_module(name, module)
+
+
 class _ModuleSequence(Module):
     """What Sequential and ModuleList share: submodules named "0", "1", ..."""
 

@@ -121,6 +121,10 @@ class NLLLoss(_WeightedLoss):
         return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
+class NLLLoss2d(NLLLoss):
+    """:class:`NLLLoss` by its older name for images."""
+
+
 class BCELoss(_WeightedLoss):
     """-(y log x + (1 - y) log(1 - x)) for probabilities x in [0, 1]; the logarithms are at least -100.
 

@@ -86,7 +86,9 @@ def _volumes(op, input, weight, bias, groups, in_channels, out_channels):
     """The input with a batch, once the operands of a convolution over volumes fit together."""
     check_ndim(op, input, (4, 5))
     if weight.ndim != 5 or 0 in weight.shape[2:]:
-        raise fastdl.ShapeError(f"{op}: weight needs 5 dimensions and a kernel that is not empty, got {list(weight.shape)}")
+        raise fastdl.ShapeError(
+            f"{op}: weight needs 5 dimensions and a kernel that is not empty, got {list(weight.shape)}"
+        )
     if not isinstance(groups, int) or groups < 1:
         raise fastdl.ValueError(f"{op}: groups must be at least 1, got {groups}")
     if weight.shape[0] % groups or input.shape[-4] != in_channels:

@@ -104,9 +104,7 @@ def _lengths(what, lengths, n, most, device):
     return lengths
 
 
-def ctc_loss(
-    log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False
-):
+def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction="mean", zero_infinity=False):
     """-log of the probability of the targets, summed over all ways to spread them over the input's steps.
 
     Args:
@@ -146,7 +144,7 @@ def ctc_loss(
     steps = _lengths("input_lengths", input_lengths, n, time, log_probs.device)
     most = targets.shape[-1]
     counts = _lengths("target_lengths", target_lengths, n, most, log_probs.device)
-    if targets.ndim == 2 and targets.shape[0] != n or targets.ndim not in (1, 2):
+    if (targets.ndim == 2 and targets.shape[0] != n) or targets.ndim not in (1, 2):
         raise fastdl.ShapeError(f"ctc_loss: targets {list(targets.shape)} for log_probs {list(log_probs.shape)}")
     labels, longest = targets.to(fastdl.int64), int(counts.amax()) if n else 0
     if targets.ndim == 1:

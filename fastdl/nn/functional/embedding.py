@@ -10,9 +10,7 @@ __all__ = [
 ]
 
 
-def embedding(
-    input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
-):
+def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
     """The rows of `weight` at the places `input`.
 
     Args:
@@ -47,7 +45,11 @@ def embedding(
         with fastdl.no_grad():
             used = input.reshape(-1)
             ones = fastdl.ones(used.numel(), dtype=y.dtype, device=y.device)
-            uses = fastdl.zeros(weight.shape[0], dtype=y.dtype, device=y.device).index_add(0, used, ones)[input].unsqueeze(-1)
+            uses = (
+                fastdl.zeros(weight.shape[0], dtype=y.dtype, device=y.device)
+                .index_add(0, used, ones)[input]
+                .unsqueeze(-1)
+            )
         y.register_hook(lambda grad: grad / uses)
     return y
 
@@ -61,7 +63,9 @@ def _bags(input, offsets, include_last_offset):
     if include_last_offset and offsets.shape[0] == 0:
         raise fastdl.ShapeError("embedding_bag: include_last_offset needs an offset")
     if starts.shape[0] and (int(starts[0]) != 0 or int(offsets.amax()) > n or bool((starts[1:] < starts[:-1]).any())):
-        raise fastdl.ValueError(f"embedding_bag: offsets must start at 0, not decrease and be at most {n}, got {offsets.tolist()}")
+        raise fastdl.ValueError(
+            f"embedding_bag: offsets must start at 0, not decrease and be at most {n}, got {offsets.tolist()}"
+        )
     marks = fastdl.zeros(n + 1, dtype=fastdl.int64, device=input.device)
     marks = marks.index_add(0, starts, fastdl.ones_like(starts).to(fastdl.int64))
     return marks.cumsum(0)[:n] - 1, starts.shape[0]

@@ -34,7 +34,9 @@ def _reduced(op, loss, reduction, size_average=None, reduce=None):
 def _check_classes(op, input, target, expected, low=0):
     """Raises where the target has another shape or dtype, or a class out of range."""
     if tuple(target.shape) != tuple(expected):
-        raise fastdl.ShapeError(f"{op}: target {list(target.shape)} for an input of {list(input.shape)}, expected {list(expected)}")
+        raise fastdl.ShapeError(
+            f"{op}: target {list(target.shape)} for an input of {list(input.shape)}, expected {list(expected)}"
+        )
     if target.dtype != fastdl.int64:
         raise fastdl.DTypeError(f"{op}: target must be int64, got {target.dtype}")
     if target.numel():
@@ -110,13 +112,13 @@ def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, r
     squares = [(x * x).sum(-1) + 1e-12 for x in (input1, input2)]
     cosine = (input1 * input2).sum(-1) / (squares[0] * squares[1]).sqrt()
     zero = fastdl.zeros_like(cosine)
-    loss = fastdl.where(target == 1, 1 - cosine, zero) + fastdl.where(target == -1, (cosine - margin).clamp(min=0.0), zero)
+    loss = fastdl.where(target == 1, 1 - cosine, zero) + fastdl.where(
+        target == -1, (cosine - margin).clamp(min=0.0), zero
+    )
     return _reduced("cosine_embedding_loss", loss, reduction, size_average, reduce)
 
 
-def multi_margin_loss(
-    input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
-):
+def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
     """sum over c other than the class y of w_y max(0, margin - x_y + x_c)^p, divided by the number of classes.
 
     Args:
@@ -330,7 +332,9 @@ def linear_cross_entropy(
     if linear_bias is not None and linear_bias.shape != outputs:
         raise fastdl.ShapeError(f"{op}: linear_bias {list(linear_bias.shape)}, expected {list(outputs)}")
     if len(outputs) > 1 and input.ndim == 1:
-        raise fastdl.ShapeError(f"{op}: linear_weight {list(linear_weight.shape)} needs a batch, got {list(input.shape)}")
+        raise fastdl.ShapeError(
+            f"{op}: linear_weight {list(linear_weight.shape)} needs a batch, got {list(input.shape)}"
+        )
     bias = None if linear_bias is None else linear_bias.reshape(-1)
     logits = linear(input, linear_weight.reshape(-1, input.shape[-1]), bias).reshape(*input.shape[:-1], *outputs)
     if ignore_index is not None and target.shape == logits.shape:

@@ -92,7 +92,13 @@ def _resample(x, dim, taps):
 
 
 def interpolate(
-    input, size=None, scale_factor=None, mode="nearest", align_corners=None, recompute_scale_factor=None, antialias=False
+    input,
+    size=None,
+    scale_factor=None,
+    mode="nearest",
+    align_corners=None,
+    recompute_scale_factor=None,
+    antialias=False,
 ):
     """The input resampled to another size.
 
@@ -145,7 +151,9 @@ def interpolate(
         if not recompute_scale_factor:
             scales = tuple(1.0 / f for f in factors)
     if min(old) < 1 or min(new) < 1:
-        raise fastdl.ShapeError(f"interpolate: sizes must be positive, got input {list(input.shape)} and size {list(new)}")
+        raise fastdl.ShapeError(
+            f"interpolate: sizes must be positive, got input {list(input.shape)} and size {list(new)}"
+        )
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dims - 1](input, new)
     nearest = mode.startswith("nearest")
@@ -276,7 +284,9 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
     if padding_mode not in ("zeros", "border", "reflection"):
         raise fastdl.ValueError(f"grid_sample: unknown padding_mode {padding_mode!r}")
     if input.dtype != grid.dtype or not input.is_floating_point():
-        raise fastdl.DTypeError(f"grid_sample: input and grid must have one floating-point dtype, got {input.dtype} and {grid.dtype}")
+        raise fastdl.DTypeError(
+            f"grid_sample: input and grid must have one floating-point dtype, got {input.dtype} and {grid.dtype}"
+        )
     n, c, *sizes = input.shape
     if min(sizes) < 1:
         raise fastdl.ShapeError(f"grid_sample: the sampled dimensions of input {list(input.shape)} must not be empty")
