@@ -1,6 +1,7 @@
 """Losses of margins and rankings, of several labels and of label sequences, as layers."""
 
 from fastdl.nn import functional as F
+from fastdl.nn.distance import PairwiseDistance
 from fastdl.nn.linear import Linear
 from fastdl.nn.loss import _Loss, _WeightedLoss
 
@@ -165,7 +166,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         super().__init__(reduction=reduction)
         if margin <= 0:
             raise ValueError(f"TripletMarginWithDistanceLoss: margin must be greater than 0, got {margin}")
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap
 
     def forward(self, anchor, positive, negative):

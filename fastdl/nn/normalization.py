@@ -272,6 +272,8 @@ class LocalResponseNorm(Module):
 class CrossMapLRN2d(LocalResponseNorm):
     """:class:`LocalResponseNorm` of images (N, C, H, W) by its older name.
 
+    PyTorch's sums for channels beyond ``size`` still hold the first channel; these do not.
+
     >>> nn.CrossMapLRN2d(2)(fd.randn(2, 5, 4, 4)).shape
     (2, 5, 4, 4)
     """
