@@ -178,7 +178,9 @@ def test_transformer_stacks(kind, torch):
 
 
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
-@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "num_layers": 2}, {"batch_first": True}, {"proj_size": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"bidirectional": True, "num_layers": 2}, {"batch_first": True}, {"proj_size": 2}]
+)
 @pytest.mark.parametrize("lengths", [[5, 4, 4, 1], [2, 5, 1, 3]])
 @pytest.mark.parametrize("state", [False, True])
 def test_packed_sequences(name, options, lengths, state, torch):
@@ -193,7 +195,9 @@ def test_packed_sequences(name, options, lengths, state, torch):
         rnn = lib.nn.utils.rnn
         first = options.get("batch_first", False)
         x = as_tensor(floats(*((4, 5, 3) if first else (5, 4, 3))), lib, "float64").requires_grad_()
-        packed = rnn.pack_padded_sequence(x, lengths, batch_first=first, enforce_sorted=lengths == sorted(lengths)[::-1])
+        packed = rnn.pack_padded_sequence(
+            x, lengths, batch_first=first, enforce_sorted=lengths == sorted(lengths)[::-1]
+        )
         states = [as_tensor(floats(count, 4, options.get("proj_size", 4), seed=5), lib, "float64")]
         if name == "LSTM":
             states.append(as_tensor(floats(count, 4, 4, seed=6), lib, "float64"))

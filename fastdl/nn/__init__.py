@@ -37,10 +37,13 @@ from fastdl.nn.containers import Container, ModuleDict, ModuleList, ParameterDic
 from fastdl.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from fastdl.nn.data_parallel import DataParallel
 from fastdl.nn.distance import CosineSimilarity, PairwiseDistance
-from fastdl.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from fastdl.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, DropPath, FeatureAlphaDropout
+from fastdl.nn.feed_forward import SwiGLU
 from fastdl.nn.flatten import Flatten, Unflatten
 from fastdl.nn.fold import Fold, Unfold
+from fastdl.nn.kv_cache import KVCache
 from fastdl.nn.linear import Bilinear, Identity, Linear
+from fastdl.nn.lora import LoRALinear, add_lora, lora_state_dict, merge_lora
 from fastdl.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -124,6 +127,7 @@ from fastdl.nn.pooling import (
     MaxUnpool3d,
 )
 from fastdl.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
+from fastdl.nn.rotary import RotaryEmbedding
 from fastdl.nn.shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from fastdl.nn.sparse import Embedding, EmbeddingBag
 from fastdl.nn.transformer import (
@@ -182,6 +186,7 @@ __all__ = [
     "CrossEntropyLoss",
     "CrossMapLRN2d",
     "DataParallel",
+    "DropPath",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -207,6 +212,7 @@ __all__ = [
     "InstanceNorm2d",
     "InstanceNorm3d",
     "KLDivLoss",
+    "KVCache",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
@@ -216,6 +222,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearCrossEntropyLoss",
+    "LoRALinear",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
@@ -258,6 +265,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RotaryEmbedding",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -269,6 +277,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SwiGLU",
     "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
@@ -288,8 +297,11 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "add_lora",
     "functional",
     "init",
+    "lora_state_dict",
+    "merge_lora",
     "parameter",
     "transformer",
     "utils",

@@ -23,5 +23,6 @@ from fastdl.nn.functional.padding import *
 from fastdl.nn.functional.pooling import *
 from fastdl.nn.functional.recurrent import *
 from fastdl.nn.functional.resampling import *
+from fastdl.nn.functional.rotary import *
 from fastdl.nn.functional.shuffle import *
 from fastdl.nn.functional.unpooling import *

@@ -7,6 +7,7 @@ from fastdl import _C
 
 __all__ = [
     "alpha_dropout",
+    "drop_path",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -113,3 +114,20 @@ def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     if input.ndim < 2:
         raise fastdl.ShapeError(f"feature_alpha_dropout: needs 2 or more dimensions, got {list(input.shape)}")
     return _alpha_dropout(input, p, training, inplace, (*input.shape[:2], *(1,) * (input.ndim - 2)))
+
+
+def drop_path(input, p=0.0, training=True):
+    """:func:`dropout` of whole samples (N, *), for the branch of a residual block: stochastic depth.
+
+    Source: Huang et al., "Deep networks with stochastic depth", 2016.
+
+    >>> F.drop_path(fd.ones(2, 3), 0.5, training=False).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    _check_probability(p)
+    if not training or p == 0.0:
+        return input
+    if input.ndim == 0:
+        raise fastdl.ShapeError("drop_path: needs a dimension of samples, got a number")
+    shape = (input.shape[0], *(1,) * (input.ndim - 1))
+    return input * _C.dropout(fastdl.ones(*shape, dtype=input.dtype, device=input.device), p, True)
