@@ -9,16 +9,19 @@ Arrays of float64 in a sample stand for tensors of the dtype under test; arrays 
 what they are. The reference is called in a wide dtype (the truth) and in the dtype itself (the plain formula, whose
 error is the measure for ours); it must not leave the dtype of its arguments. tests/harness.py makes its tensors.
 
-The rows are in opdb_pointwise, opdb_reduce, opdb_shape, opdb_linear, opdb_layers and opdb_losses. Nothing here imports
+The rows are in opdb_pointwise, opdb_reduce, opdb_shape, opdb_linear, opdb_layers, opdb_spatial, opdb_losses and
+opdb_margins. Nothing here imports
 fastdl or torch.
 """
 
 import opdb_layers  # noqa: F401
 import opdb_linear  # noqa: F401
 import opdb_losses  # noqa: F401
+import opdb_margins  # noqa: F401
 import opdb_pointwise  # noqa: F401
 import opdb_reduce  # noqa: F401
 import opdb_shape  # noqa: F401
+import opdb_spatial  # noqa: F401
 from opdb_row import ROWS
 
 __all__ = ["ROWS"]

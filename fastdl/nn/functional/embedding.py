@@ -129,11 +129,9 @@ def embedding_bag(
         rows = rows * weights[keep].unsqueeze(1)
     empty = fastdl.zeros(count, weight.shape[1], dtype=weight.dtype, device=weight.device)
     sizes = fastdl.zeros(count, dtype=fastdl.int64, device=bag.device).index_add(0, bag, fastdl.ones_like(bag))
-    if mode != "max":
+    if mode != "max" or bag.shape[0] == 0:
         total = empty.index_add(0, bag, rows)
-        return total if mode == "sum" else total / sizes.clamp(min=1).to(total.dtype).unsqueeze(1)
-    if bag.shape[0] == 0:
-        return empty
+        return total if mode != "mean" else total / sizes.clamp(min=1).to(total.dtype).unsqueeze(1)
     # The bags as rows of one table of places in `rows`, the last of which, filled up with, is the lowest number.
     longest, n = int(sizes.amax()), bag.shape[0]
     place = bag * longest + fastdl.arange(n, device=bag.device) - (sizes.cumsum(0) - sizes)[bag]

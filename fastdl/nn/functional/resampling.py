@@ -32,10 +32,11 @@ def _cubic_weights(t, a):
     return far(t + 1), near(t), near(1 - t), far(2 - t)
 
 
-def _taps(mode, size, out, scale, align_corners, antialias, dtype):
+def _taps(mode, size, out, scale, align_corners, antialias):
     """What one resampled dimension is made of: (indices, weights) of each neighbour, both (out,); weights None for 1.
 
-    `scale`: input elements an output element, None for the sizes' ratio.
+    `scale`: input elements an output element, None for the sizes' ratio. Positions are computed in float64: their
+    fractions, which are the weights, are differences of numbers that may be large.
     """
     if align_corners:
         step = (size - 1) / (out - 1) if out > 1 else 0.0
@@ -46,7 +47,7 @@ def _taps(mode, size, out, scale, align_corners, antialias, dtype):
         at = fastdl.arange(out, dtype=fastdl.float32)
         at = at + 0.5 if mode == "nearest-exact" else at
         return [((at * step).floor().to(fastdl.int64).clamp(max=size - 1), None)]
-    at = fastdl.arange(out, dtype=dtype)
+    at = fastdl.arange(out, dtype=fastdl.float64)
     if antialias:
         return _antialiased_taps(mode, size, at, step)
     at = at * step if align_corners else (at + 0.5) * step - 0.5
@@ -86,7 +87,7 @@ def _resample(x, dim, taps):
     for index, weight in taps:
         part = x.index_select(dim, index.to(device=x.device))
         if weight is not None:
-            part = part * weight.to(device=x.device).view(-1, *(1,) * (x.ndim - 1 - dim))
+            part = part * weight.to(x.dtype).to(device=x.device).view(-1, *(1,) * (x.ndim - 1 - dim))
         out = part if out is None else out + part
     return out
 
@@ -159,11 +160,12 @@ def interpolate(
     nearest = mode.startswith("nearest")
     if not nearest and not input.is_floating_point():
         raise fastdl.DTypeError(f"interpolate: mode {mode!r} needs floating-point numbers, got {input.dtype}")
-    dtype = fastdl.float64 if input.dtype == fastdl.float64 else fastdl.float32
-    y = input if nearest else input.to(dtype)
+    y = input if nearest or input.dtype == fastdl.float64 else input.to(fastdl.float32)
     for i, (before, after, scale) in enumerate(zip(old, new, scales)):
-        if before != after or scale not in (None, 1.0):
-            y = _resample(y, 2 + i, _taps(mode, before, after, scale, bool(align_corners), antialias, dtype))
+        # A linear mode copies a dimension that keeps its size, whatever the scale, as in PyTorch.
+        copied = scale in (None, 1.0) or (mode in _LINEAR and mode != "bicubic" and not antialias)
+        if before != after or not copied:
+            y = _resample(y, 2 + i, _taps(mode, before, after, scale, bool(align_corners), antialias))
     return y.clone() if y is input else y.to(input.dtype)
 
 
