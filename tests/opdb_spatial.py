@@ -419,7 +419,7 @@ op(
 
 
 def channel_shuffle(x, groups):
-    n, c = x.shape[:2]
+    _n, c = x.shape[:2]
     return np.stack([x[:, (i % groups) * (c // groups) + i // groups] for i in range(c)], 1) if c else x
 
 

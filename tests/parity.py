@@ -45,7 +45,6 @@ ELSEWHERE = {"utils.data": "data"}  # where fastdl keeps what PyTorch has in a n
 LEFT_OUT = {
     "nn.Lazy*": "lazy modules take their sizes from the first input; here sizes are given",
     "nn.Uninitialized*": "part of lazy modules",
-    "nn.LinearCrossEntropyOptions": "options of one backend's chunking",
     "nn.functional.*scaled_*mm": "products in formats of one vendor's tensor cores",
     "nn.functional.grouped_mm": "products in formats of one vendor's tensor cores",
     "nn.functional.native_channel_shuffle": "an alias of channel_shuffle for one backend",

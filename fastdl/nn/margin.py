@@ -1,5 +1,7 @@
 """Losses of margins and rankings, of several labels and of label sequences, as layers."""
 
+from dataclasses import dataclass
+
 from fastdl.nn import functional as F
 from fastdl.nn.distance import PairwiseDistance
 from fastdl.nn.linear import Linear
@@ -250,6 +252,22 @@ class CTCLoss(_Loss):
         )
 
 
+@dataclass(frozen=True)
+class LinearCrossEntropyOptions:
+    """How PyTorch is to cut :class:`LinearCrossEntropyLoss` into chunks; taken here, and without effect: all logits are
+    made at once.
+
+    >>> nn.LinearCrossEntropyOptions().chunking_method
+    'auto'
+    """
+
+    allow_retain_graph: bool = False
+    batch_chunk_size: int | None = None
+    chunking_method: str | None = "auto"
+    acc_policy: str = "auto"
+    acc_dtype: object = None
+
+
 class LinearCrossEntropyLoss(_WeightedLoss):
     """:class:`CrossEntropyLoss` of a linear map of the input to ``num_classes`` logits.
 
@@ -258,7 +276,7 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         out_features: (d1, ...) for as many predictions of C classes.
         bias: whether the map has one.
         weight, ignore_index, label_smoothing: as of :class:`CrossEntropyLoss`.
-        options: must be None.
+        options: a :class:`LinearCrossEntropyOptions`; without effect.
 
     Shapes: x (N, I) or (I,), targets as of :class:`CrossEntropyLoss` for logits (N, C, d1, ...). Submodule: ``linear``.
 

@@ -142,8 +142,7 @@ def prelu(input, weight):
         raise fastdl.ShapeError(
             f"prelu: weight {list(weight.shape)} for an input of {list(input.shape)}, expected [1] or [{channels}]"
         )
-    if weight.numel() != 1:
-        weight = weight.view(-1, *(1,) * (input.ndim - 2))
+    weight = weight.view(-1, *(1,) * (input.ndim - 2)) if weight.numel() != 1 else weight.reshape(())
     return fastdl.where(input > 0, input, weight * input)
 
 

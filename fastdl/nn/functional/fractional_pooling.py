@@ -37,8 +37,9 @@ def _fractional_max_pool(dims, input, kernel_size, output_size, output_ratio, sa
     n, c = x.shape[:2]
     if samples is None:
         samples = fastdl.rand(n, c, dims, dtype=input.dtype, device=input.device)
-    if tuple(samples.shape) != (n, c, dims):
+    if samples.ndim != 3 or samples.shape[0] < n or samples.shape[1:] != (c, dims):
         raise fastdl.ShapeError(f"{op}: _random_samples {list(samples.shape)}, expected {[n, c, dims]}")
+    samples = samples[:n]
     index = fastdl.zeros((), dtype=fastdl.int64, device=input.device)  # (n, c, *output, *kernel): places in a plane
     for d, (size, k, out) in enumerate(zip(sizes, kernel, output)):
         u = samples[..., 1 - d if dims == 2 else d].unsqueeze(-1)

@@ -312,7 +312,7 @@ def linear_cross_entropy(
         target: as of `cross_entropy` for logits (N, C, d1, ...).
         linear_bias: linear_weight's shape without I, or None.
         weight, reduction, ignore_index, label_smoothing: as of `cross_entropy`.
-        options: must be None.
+        options: a :class:`fastdl.nn.LinearCrossEntropyOptions`; without effect.
 
     Raises:
         ShapeError: the shapes do not fit. ValueError: ignore_index with class probabilities.
@@ -321,8 +321,6 @@ def linear_cross_entropy(
     tensor(1.3863)
     """
     op = "linear_cross_entropy"
-    if options is not None:
-        raise fastdl.ValueError(f"{op}: options must be None")
     if input.ndim not in (1, 2) or linear_weight.ndim < 2 or input.shape[-1] != linear_weight.shape[-1]:
         raise fastdl.ShapeError(
             f"{op}: input {list(input.shape)} and linear_weight {list(linear_weight.shape)}, expected [N, I] or [I] and "
