@@ -177,7 +177,7 @@ Tensor vector_norm(const Tensor& t, double order, const Dims& dims, bool keepdim
   const double inf = std::numeric_limits<double>::infinity();
   if (order == inf) return amax(abs(t), dims, keepdim);
   if (order == -inf) return amin(abs(t), dims, keepdim);
-  if (order == 0) return to_dtype(count_nonzero(t, dims), t.dtype());
+  if (order == 0) return sum(to_dtype(ne(detach(t), scalar_tensor(0.0)), t.dtype()), dims, keepdim);
   if (order != 1 && order != 2)
     return pow(sum(pow(abs(t), scalar_tensor(order)), dims, keepdim, std::nullopt), scalar_tensor(1.0 / order));
   // One pass for the two common norms.

@@ -64,6 +64,8 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction="mean", delta=1.0):
         super().__init__(reduction=reduction)
+        if isinstance(delta, bool) or not isinstance(delta, (int, float)):
+            raise TypeError(f"HuberLoss: delta must be a number, got {type(delta).__name__}")
         self.delta = delta
 
     def forward(self, input, target):

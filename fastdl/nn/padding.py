@@ -1,5 +1,6 @@
 """Layers that add elements around the input."""
 
+import fastdl
 from fastdl.nn import functional as F
 from fastdl.nn.module import Module
 
@@ -14,6 +15,10 @@ class _Pad(Module):
         self.padding = (padding,) * (2 * self.dims) if isinstance(padding, int) else tuple(padding)
 
     def forward(self, input):
+        if self.mode != "constant" and input.ndim not in (self.dims + 1, self.dims + 2):
+            raise fastdl.ShapeError(
+                f"{type(self).__name__}: expected a {self.dims + 1}-d or {self.dims + 2}-d input, got {list(input.shape)}"
+            )
         return F.pad(input, self.padding, self.mode, self.value)
 
     def extra_repr(self):

@@ -29,7 +29,10 @@ class RNNBase(Module):
         name = type(self).__name__
         if mode not in _GATES:
             raise ValueError(f"{name}: mode must be one of {list(_GATES)}, got {mode!r}")
-        for what, value in (("hidden_size", hidden_size), ("num_layers", num_layers)):
+        for what, value in (("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name}: {what} should be a bool, got {type(value).__name__}")
+        for what, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             if not isinstance(value, int):
                 raise TypeError(f"{name}: {what} should be an int, got {type(value).__name__}")
             if value <= 0:

@@ -15,6 +15,9 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     >>> F.cosine_similarity(fd.tensor([[1.0, 0.0]]), fd.tensor([[3.0, 0.0]])).tolist()
     [1.0]
     """
+    if x1.shape != x2.shape:
+        shape = (x1 * x2).shape
+        x1, x2 = x1.expand(shape), x2.expand(shape)
     norm1 = (x1 * x1).sum(dim, keepdim=True).sqrt().clamp(min=eps)
     norm2 = (x2 * x2).sum(dim, keepdim=True).sqrt().clamp(min=eps)
     return ((x1 / norm1) * (x2 / norm2)).sum(dim)

@@ -111,7 +111,7 @@ def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     >>> F.feature_alpha_dropout(fd.ones(1, 1, 2)).tolist()
     [[[1.0, 1.0]]]
     """
-    if input.ndim < 2:
+    if training and input.ndim < 2:
         raise fastdl.ShapeError(f"feature_alpha_dropout: needs 2 or more dimensions, got {list(input.shape)}")
     return _alpha_dropout(input, p, training, inplace, (*input.shape[:2], *(1,) * (input.ndim - 2)))
 

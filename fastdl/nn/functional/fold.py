@@ -57,12 +57,10 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     [[[0.0, 1.0], [2.0, 3.0]]]
     """
     check_ndim("unfold", input, (3, 4))
-    _padded, kernel, sides, blocks, places = _patches(
-        "unfold", input.shape[-2:], kernel_size, dilation, padding, stride
-    )
+    padded, kernel, sides, blocks, places = _patches("unfold", input.shape[-2:], kernel_size, dilation, padding, stride)
     x = pad(input, (sides[1], sides[1], sides[0], sides[0])) if any(sides) else input
     lead = input.shape[:-3]
-    columns = x.reshape(*lead, input.shape[-3], -1).index_select(-1, places.to(device=input.device))
+    columns = x.reshape(*lead, input.shape[-3], math.prod(padded)).index_select(-1, places.to(device=input.device))
     return columns.view(*lead, input.shape[-3] * math.prod(kernel), math.prod(blocks))
 
 
@@ -94,7 +92,6 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
         )
     lead, channels = input.shape[:-2], input.shape[-2] // elements
     y = fastdl.zeros(*lead, channels, math.prod(padded), dtype=input.dtype, device=input.device)
-    y = y.index_add(-1, places.to(device=input.device), input.reshape(*lead, channels, -1)).view(
-        *lead, channels, *padded
-    )
+    source = input.reshape(*lead, channels, elements * patches)
+    y = y.index_add(-1, places.to(device=input.device), source).view(*lead, channels, *padded)
     return y.narrow(-2, sides[0], size[0]).narrow(-1, sides[1], size[1]).contiguous() if any(sides) else y

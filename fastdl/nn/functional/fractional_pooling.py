@@ -1,5 +1,7 @@
 """Pooling over windows whose steps are random, so that sizes shrink by fractions."""
 
+import math
+
 import fastdl
 from fastdl.nn.functional.sizes import check_ndim, each
 
@@ -50,8 +52,9 @@ def _fractional_max_pool(dims, input, kernel_size, output_size, output_ratio, sa
         ones = [1] * dims
         starts = starts.view(n, c, *ones[:d], out, *ones[d + 1 :], *ones)
         index = index * size + starts + fastdl.arange(k, device=input.device).view(*ones[:d], k, *ones[d + 1 :])
-    index = index.reshape(n, c, *output, -1)
-    windows = x.reshape(n, c, -1).gather(2, index.reshape(n, c, -1)).view(index.shape)
+    index = index.reshape(n, c, *output, math.prod(kernel))
+    flat = index.reshape(n, c, math.prod(index.shape[2:]))
+    windows = x.reshape(n, c, math.prod(sizes)).gather(2, flat).view(index.shape)
     values, chosen = windows.max(-1)
     indices = index.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
     return (values, indices) if x is input else (values.squeeze(0), indices.squeeze(0))

@@ -136,6 +136,7 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     op = "multi_margin_loss"
     if p not in (1, 2):
         raise fastdl.ValueError(f"{op}: p must be 1 or 2, got {p}")
+    input = input.reshape(1) if input.ndim == 0 else input
     if input.ndim not in (1, 2) or input.shape[-1] == 0:
         raise fastdl.ShapeError(f"{op}: expected an input of [N, C] or [C], got {list(input.shape)}")
     if weight is not None and tuple(weight.shape) != input.shape[-1:]:
@@ -165,6 +166,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     tensor(0.85)
     """
     op = "multilabel_margin_loss"
+    input, target = (t.reshape(1) if t.ndim == 0 else t for t in (input, target))
     if input.ndim not in (1, 2) or input.shape[-1] == 0:
         raise fastdl.ShapeError(f"{op}: expected an input of [N, C] or [C], got {list(input.shape)}")
     _check_classes(op, input, target, input.shape, low=-1)

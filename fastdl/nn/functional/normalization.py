@@ -27,13 +27,15 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
 
     Raises:
         ShapeError: statistics or weights that are not one number a channel.
-        ValueError: training with one value a channel, or evaluation without statistics.
+        ValueError: training with one value a channel, evaluation without statistics, or an eps that is not positive.
 
     Ioffe and Szegedy, "Batch normalization", 2015.
 
-    >>> F.batch_norm(fd.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
+    >>> F.batch_norm(fd.tensor([[1.0], [3.0]]), None, None, training=True, eps=1e-12).tolist()
     [[-1.0], [1.0]]
     """
+    if eps <= 0:
+        raise _C.ValueError(f"batch_norm: eps must be positive, got {eps}")
     return _C.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 

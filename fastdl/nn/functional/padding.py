@@ -43,7 +43,11 @@ def pad(input, pad, mode="constant", value=None):
         return _pad_constant(input, sides, 0.0 if value is None else value)
     for dim, left, right in sides:
         size = input.shape[dim]
-        most = {"reflect": size - 1, "circular": size, "replicate": math.inf if size else 0}[mode]
+        most = {
+            "reflect": size - 1,
+            "circular": size + min(left, 0) + min(right, 0),
+            "replicate": math.inf if size else 0,
+        }[mode]
         if max(left, right) > most or size + left + right < 0:
             raise fastdl.ShapeError(
                 f"pad: cannot {mode} {left} and {right} elements from dimension {dim} of {list(input.shape)}"
@@ -53,7 +57,9 @@ def pad(input, pad, mode="constant", value=None):
             if mode == "replicate":
                 index = [min(max(i, 0), size - 1) for i in wanted]
             elif mode == "circular":
-                index = [i % size for i in wanted]
+                # What is taken away first is not wrapped around either.
+                first, kept = max(-left, 0), size - max(-left, 0) - max(-right, 0)
+                index = [first + (i - first) % kept for i in wanted]
             else:
                 index = [abs(i) if i < size else 2 * (size - 1) - i for i in wanted]
             input = input[(slice(None),) * dim + (fastdl.tensor(index, dtype=fastdl.int64, device=input.device),)]

@@ -164,7 +164,11 @@ def avg_pool3d(
 
 
 def _adaptive_size(output_size):
-    return [-1 if s is None else s for s in output_size] if isinstance(output_size, (tuple, list)) else output_size
+    """The sizes for the op, which takes -1 for the input's."""
+    sizes = output_size if isinstance(output_size, (tuple, list)) else [output_size]
+    if any(s is not None and s < 0 for s in sizes):
+        raise _C.ValueError(f"adaptive pooling: output_size must not be negative, got {output_size}")
+    return [-1 if s is None else s for s in sizes]
 
 
 def adaptive_max_pool1d(input, output_size, return_indices=False):

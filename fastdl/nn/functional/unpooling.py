@@ -27,7 +27,8 @@ def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size)
     if any(abs(wanted - u) >= s for wanted, u, s in zip(size, usual, steps)) or min(size) < 0:
         raise fastdl.ValueError(f"{op}: output_size {size} is not within {list(steps)} of {usual}")
     lead = input.shape[:-dims]
-    places, values = indices.reshape(*lead, -1), input.reshape(*lead, -1)
+    count = math.prod(input.shape[-dims:])
+    places, values = indices.reshape(*lead, count), input.reshape(*lead, count)
     empty = fastdl.zeros(*lead, math.prod(size), dtype=input.dtype, device=input.device)
     return empty.scatter(-1, places, values).view(*lead, *size)
 

@@ -73,14 +73,14 @@ class _SpectralNorm(Module):
             for name, size in (("_u", matrix.shape[0]), ("_v", matrix.shape[1])):
                 start = fastdl.randn(size, dtype=weight.dtype, device=weight.device)
                 self.register_buffer(name, F.normalize(start, dim=0, eps=eps))
-            power_method(matrix, self._u, self._v, 15, eps)
+            power_method(matrix.T, self._v, self._u, 15, eps)  # u first, as PyTorch does here
 
     def forward(self, weight):
         if weight.ndim == 1:
             return F.normalize(weight, dim=0, eps=self.eps)
         matrix = as_matrix(weight, self.dim)
         if self.training:
-            power_method(matrix, self._u, self._v, self.n_power_iterations, self.eps)
+            power_method(matrix.T, self._v, self._u, self.n_power_iterations, self.eps)
         u, v = self._u.clone(), self._v.clone()  # the next call changes them in place
         return weight / u.dot(matrix @ v)
 
