@@ -46,12 +46,31 @@ LEFT_OUT = {
     "nn.Lazy*": "lazy modules take their sizes from the first input; here sizes are given",
     "nn.Uninitialized*": "part of lazy modules",
     "nn.functional.*scaled_*mm": "products in formats of one vendor's tensor cores",
-    "nn.functional.grouped_mm": "products in formats of one vendor's tensor cores",
+    "nn.functional.grouped_mm": "grouped products of bfloat16, for GPUs",
     "nn.functional.native_channel_shuffle": "an alias of channel_shuffle for one backend",
     "nn.functional.*_torch_function*": "how PyTorch dispatches to subclasses",
     "nn.functional.boolean_dispatch": "a helper of PyTorch's own",
     "nn.functional.assert_int_or_pair": "a helper of PyTorch's own",
     "nn.functional.conv_tbc": "not in PyTorch's documentation",
+    **dict.fromkeys(
+        (
+            f"nn.init.{name}"
+            for name in (
+                "constant",
+                "dirac",
+                "eye",
+                "kaiming_normal",
+                "kaiming_uniform",
+                "normal",
+                "orthogonal",
+                "sparse",
+                "uniform",
+                "xavier_normal",
+                "xavier_uniform",
+            )
+        ),
+        "deprecated in PyTorch for the name with an underscore",
+    ),
     "*_copy": "functions of PyTorch's functionalization",
     "*sparse*": "sparse layouts",
     "*quantize*": "quantized dtypes",
