@@ -10,19 +10,20 @@ what they are. The reference is called in a wide dtype (the truth) and in the dt
 error is the measure for ours); it must not leave the dtype of its arguments. tests/harness.py makes its tensors.
 
 The rows are in opdb_pointwise, opdb_special, opdb_reduce, opdb_order, opdb_shape, opdb_pick, opdb_linear, opdb_linalg,
-opdb_layers and opdb_losses. Nothing here imports
-fastdl or torch.
+opdb_layers, opdb_spatial, opdb_losses and opdb_margins. Nothing here imports fastdl or torch.
 """
 
 import opdb_layers  # noqa: F401
 import opdb_linalg  # noqa: F401
 import opdb_linear  # noqa: F401
 import opdb_losses  # noqa: F401
+import opdb_margins  # noqa: F401
 import opdb_order  # noqa: F401
 import opdb_pick  # noqa: F401
 import opdb_pointwise  # noqa: F401
 import opdb_reduce  # noqa: F401
 import opdb_shape  # noqa: F401
+import opdb_spatial  # noqa: F401
 import opdb_special  # noqa: F401
 from opdb_row import ROWS
 

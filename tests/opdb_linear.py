@@ -170,6 +170,8 @@ def conv_samples(r):
         s(1, 2, 3, 3, 2, 3, 3, stride=3),
         s(2, 8, 10, 10, 16, 5, 5, padding=2, dilation=(1, 2)),
         s(1, 4, 9, 9, 4, 3, 3, groups=4, stride=2),
+        s(3, 6, 1, 9, 3, 1, 9, groups=3, stride=2),  # phases of the stride without pixels
+        s(2, 3, 7, 1, 40, 3, 1, stride=(2, 3)),
     ]
 
 

@@ -1,27 +1,16 @@
-"""Layers against NumPy formulas and, where it is installed, PyTorch: same names, shapes, text, outputs and gradients."""
+"""Layers against NumPy formulas."""
 
 import math
 
 import numpy as np
 import pytest
+from layer_cases import floats, ints, probabilities, softmax
 
 import fastdl as fd
 import fastdl.nn.functional as F
 from fastdl import nn
 
 DOUBLE = {"rtol": 1e-7, "atol": 1e-9}
-
-
-def floats(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-def ints(high, *shape):
-    return np.random.default_rng(0).integers(0, high, shape)
-
-
-def probabilities(*shape):
-    return np.random.default_rng(0).uniform(0.05, 0.95, shape)
 
 
 def as_tensor(array, lib=fd):
@@ -54,11 +43,6 @@ def sigmoid(x):
 def normalized(x, axes, eps=1e-5):
     mean = x.mean(axis=axes, keepdims=True)
     return (x - mean) / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
-
-
-def softmax(x, axis=-1):
-    e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
 
 
 def conv2d_formula(p, x):
@@ -228,207 +212,3 @@ def test_gumbel_softmax():
     y = F.gumbel_softmax(x, tau=0.5, hard=True, dim=0)
     (y * fd.arange(12.0).view(4, 3)).sum().backward()
     assert float(x.grad.abs().sum()) > 0
-
-
-# --- PyTorch: name: (constructor arguments, inputs, options) ---
-
-X3, X4 = floats(2, 4, 9), floats(2, 4, 9, 8)
-SEQ = floats(5, 3, 6)
-MASK = np.triu(np.ones((5, 5), dtype=bool), 1)
-PADDING = np.zeros((3, 5), dtype=bool)
-PADDING[1, 3:] = True
-
-PARITY = [
-    ("Linear", (4, 3), {}, (floats(2, 5, 4),)),
-    ("Linear", (4, 3), {"bias": False}, (floats(4),)),
-    ("Bilinear", (4, 3, 2), {}, (floats(2, 4), floats(2, 3))),
-    ("Identity", (1,), {"a": 2}, (X3,)),
-    ("Conv1d", (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}, (X3,)),
-    ("Conv1d", (4, 6, 4), {"padding": "same", "dilation": 2}, (X3,)),
-    ("Conv2d", (4, 6, 3), {}, (X4,)),
-    ("Conv2d", (4, 6, (3, 2)), {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "bias": False}, (X4,)),
-    ("Conv2d", (4, 8, 3), {"groups": 4, "padding": "valid"}, (X4,)),
-    ("Conv2d", (4, 6, 4), {"padding": "same"}, (X4[0],)),
-    ("Conv2d", (4, 6, 3), {"padding": 2, "padding_mode": "reflect"}, (X4,)),
-    ("Conv2d", (4, 6, 3), {"padding": (1, 2), "padding_mode": "circular"}, (X4,)),
-    ("Conv2d", (4, 6, 3), {"padding": "same", "padding_mode": "replicate"}, (X4,)),
-    ("ConvTranspose1d", (4, 6, 3), {"stride": 2}, (X3,)),
-    ("ConvTranspose2d", (4, 6, 4, 2, 1), {"bias": False}, (X4,)),
-    ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "output_padding": 1, "groups": 2, "dilation": 2}, (X4,)),
-    ("MaxPool1d", (3, 2), {"padding": 1}, (X3,)),
-    ("MaxPool2d", (3,), {"stride": 2, "padding": 1}, (X4,)),
-    ("MaxPool2d", ((2, 3),), {"ceil_mode": True, "dilation": 2}, (X4,)),
-    ("AvgPool1d", (3,), {"stride": 2, "padding": 1}, (X3,)),
-    ("AvgPool2d", (3,), {"padding": 1, "count_include_pad": False}, (X4,)),
-    ("AvgPool2d", (2,), {"ceil_mode": True}, (X4,)),
-    ("AdaptiveAvgPool1d", (4,), {}, (X3,)),
-    ("AdaptiveAvgPool2d", ((3, None),), {}, (X4,)),
-    ("AdaptiveMaxPool1d", (4,), {}, (X3,)),
-    ("AdaptiveMaxPool2d", (3,), {}, (X4,)),
-    ("BatchNorm1d", (4,), {}, (X3,)),
-    ("BatchNorm1d", (4,), {"momentum": None}, (floats(6, 4),)),
-    ("BatchNorm2d", (4,), {"eps": 1e-3, "momentum": 0.3}, (X4,)),
-    ("BatchNorm2d", (4,), {"affine": False, "track_running_stats": False}, (X4,)),
-    ("InstanceNorm1d", (4,), {}, (X3,)),
-    ("InstanceNorm2d", (4,), {"affine": True, "track_running_stats": True}, (X4,)),
-    ("InstanceNorm2d", (4,), {}, (X4[0],)),
-    ("LayerNorm", (9,), {}, (X3,)),
-    ("LayerNorm", ((4, 9),), {"bias": False, "eps": 1e-3}, (X3,)),
-    ("LayerNorm", (9,), {"elementwise_affine": False}, (X3,)),
-    ("GroupNorm", (2, 4), {}, (X4,)),
-    ("GroupNorm", (4, 4), {"affine": False}, (X3,)),
-    ("RMSNorm", (9,), {}, (X3,)),
-    ("RMSNorm", ((4, 9),), {"eps": 1e-2, "elementwise_affine": False}, (X3,)),
-    *((name, (), {}, (floats(3, 5) * 3,)) for name in (
-        "ReLU", "ReLU6", "LeakyReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish", "Sigmoid", "LogSigmoid", "Tanh",
-        "Tanhshrink", "Softsign", "Softplus", "Hardtanh", "Hardsigmoid", "Hardswish", "Softshrink", "Hardshrink", "PReLU")),
-    ("LeakyReLU", (0.3,), {}, (X3,)),
-    ("ELU", (), {"alpha": 0.4}, (X3,)),
-    ("CELU", (0.4,), {}, (X3,)),
-    ("GELU", (), {"approximate": "tanh"}, (X3,)),
-    ("Softplus", (2.0, 1.0), {}, (X3,)),
-    ("Hardtanh", (-0.5, 0.3), {}, (X3,)),
-    ("Threshold", (0.1, 20.0), {}, (X3,)),
-    ("PReLU", (4, 0.1), {}, (X4,)),
-    ("GLU", (1,), {}, (X3,)),
-    ("Softmax", (1,), {}, (X3,)),
-    ("Softmin", (1,), {}, (X3,)),
-    ("LogSoftmax", (-1,), {}, (X3,)),
-    ("Softmax2d", (), {}, (X4,)),
-    ("Dropout", (0.0,), {}, (X3,)),
-    ("Flatten", (), {}, (X4,)),
-    ("Flatten", (0, 1), {}, (X4,)),
-    ("Unflatten", (1, (2, 2)), {}, (X4,)),
-    ("Embedding", (10, 3), {}, (ints(10, 2, 4),)),
-    ("Embedding", (10, 3), {"padding_idx": 2}, (np.array([[2, 1, 2], [0, 9, 2]]),)),
-    ("Embedding", (10, 3), {"scale_grad_by_freq": True}, (np.array([[2, 1, 2], [0, 9, 2]]),)),
-    ("Embedding", (10, 3), {"max_norm": 1.0}, (ints(10, 2, 4),)),
-    ("RNN", (6, 4), {}, (SEQ,)),
-    ("RNN", (6, 4, 2, "relu"), {"bidirectional": True}, (SEQ,)),
-    ("LSTM", (6, 4), {}, (SEQ,)),
-    ("LSTM", (6, 4, 2), {"bidirectional": True, "batch_first": True}, (SEQ,)),
-    ("LSTM", (6, 4), {"bias": False}, (floats(5, 6),)),
-    ("LSTM", (6, 4, 2), {}, (SEQ, (floats(2, 3, 4), floats(2, 3, 4, seed=1)))),
-    ("GRU", (6, 4, 2), {"bidirectional": True}, (SEQ, floats(4, 3, 4))),
-    ("GRU", (6, 4), {"bias": False}, (SEQ,)),
-    ("RNNCell", (6, 4), {"nonlinearity": "relu"}, (SEQ[0],)),
-    ("LSTMCell", (6, 4), {}, (SEQ[0], (floats(3, 4), floats(3, 4, seed=1)))),
-    ("LSTMCell", (6, 4), {}, (SEQ[0, 0],)),
-    ("GRUCell", (6, 4), {"bias": False}, (SEQ[0], floats(3, 4))),
-    ("MultiheadAttention", (6, 2), {}, (SEQ, SEQ, SEQ)),
-    ("MultiheadAttention", (6, 2), {"batch_first": True, "bias": False}, (SEQ, floats(5, 4, 6), floats(5, 4, 6, seed=2))),
-    ("MultiheadAttention", (6, 2), {"kdim": 4, "vdim": 5}, (SEQ, floats(7, 3, 4), floats(7, 3, 5))),
-    ("MultiheadAttention", (6, 3), {"add_bias_kv": True, "add_zero_attn": True}, (SEQ, SEQ, SEQ, PADDING, True, MASK)),
-    ("MultiheadAttention", (6, 2), {}, (SEQ, SEQ, SEQ, PADDING, True, floats(6, 5, 5), False)),
-    ("MultiheadAttention", (6, 2), {}, (SEQ, SEQ, SEQ, PADDING, False, MASK)),
-    ("MultiheadAttention", (6, 2), {}, (SEQ, SEQ, SEQ, None, False, MASK, True, True)),
-    ("MultiheadAttention", (6, 2), {}, (SEQ[:, 0], SEQ[:, 0], SEQ[:, 0])),
-    ("TransformerEncoderLayer", (6, 2, 8, 0.0), {}, (SEQ,)),
-    ("TransformerEncoderLayer", (6, 2, 8, 0.0, "gelu"), {"norm_first": True, "batch_first": True, "bias": False}, (SEQ,)),
-    ("TransformerEncoderLayer", (6, 2, 8, 0.0), {}, (SEQ, MASK, PADDING)),
-    ("TransformerDecoderLayer", (6, 2, 8, 0.0), {}, (SEQ, floats(4, 3, 6), MASK)),
-    ("TransformerDecoderLayer", (6, 2, 8, 0.0), {"norm_first": True}, (SEQ, floats(4, 3, 6))),
-    *((f"{kind}Pad{n}d", (2,), {}, (X3 if n == 1 else X4,))
-      for kind in ("Zero", "Reflection", "Replication", "Circular") for n in (1, 2)),
-    ("ConstantPad2d", ((1, 0, 2, -3), 2.5), {}, (X4,)),
-    ("ReflectionPad2d", ((3, 1, 0, 2),), {}, (X4,)),
-    ("PixelShuffle", (2,), {}, (X4,)),
-    ("PixelUnshuffle", (2,), {}, (floats(2, 3, 4, 6),)),
-    ("CosineSimilarity", (), {}, (floats(3, 4), floats(3, 4, seed=1))),
-    ("PairwiseDistance", (3.0,), {"keepdim": True}, (floats(3, 4), floats(3, 4, seed=1))),
-    *((name, (), {"reduction": how}, (floats(3, 4) * 2, floats(3, 4, seed=1)))
-      for name in ("L1Loss", "MSELoss", "SmoothL1Loss", "HuberLoss") for how in ("mean", "sum", "none")),
-    ("SmoothL1Loss", (), {"beta": 0.3}, (floats(3, 4), floats(3, 4, seed=1))),
-    ("HuberLoss", (), {"delta": 0.3}, (floats(3, 4), floats(3, 4, seed=1))),
-    ("MSELoss", (False,), {}, (floats(3, 4), floats(3, 4, seed=1))),
-    ("CrossEntropyLoss", (), {}, (floats(5, 4), ints(4, 5))),
-    ("CrossEntropyLoss", (), {"label_smoothing": 0.2, "reduction": "sum"}, (floats(2, 4, 3), ints(4, 2, 3))),
-    ("CrossEntropyLoss", (), {"ignore_index": 1, "reduction": "none"}, (floats(5, 4), ints(4, 5))),
-    ("CrossEntropyLoss", (), {}, (floats(5, 4), softmax(floats(5, 4, seed=1)))),
-    ("CrossEntropyLoss", (), {}, (floats(4), np.array(2))),
-    ("NLLLoss", (), {}, (floats(5, 4), ints(4, 5))),
-    ("BCELoss", (), {}, (probabilities(3, 4), probabilities(3, 4)[::-1].copy())),
-    ("BCEWithLogitsLoss", (), {"reduction": "sum"}, (floats(3, 4), probabilities(3, 4))),
-    ("KLDivLoss", (), {"reduction": "batchmean"}, (np.log(softmax(floats(3, 4))), softmax(floats(3, 4, seed=1)))),
-    ("KLDivLoss", (), {"log_target": True, "reduction": "sum"}, (np.log(softmax(floats(3, 4))), floats(3, 4, seed=1))),
-]  # fmt: skip
-
-
-def parity_id(case):
-    name, arguments, options, inputs = case
-    text = ",".join([*map(str, arguments), *(f"{k}={v}" for k, v in options.items())])
-    return f"{name}({text}) {'x'.join(map(str, inputs[0].shape))}"
-
-
-def text_of(module):
-    """The text, apart from what PyTorch calls its class of attention's output projection and bias of norms."""
-    return repr(module).replace("NonDynamicallyQuantizableLinear", "Linear")
-
-
-@pytest.mark.compare
-@pytest.mark.filterwarnings("ignore::UserWarning:torch")  # of what it deprecates
-@pytest.mark.parametrize("case", PARITY, ids=parity_id)
-def test_as_torch(case, torch):
-    name, arguments, options, inputs = case
-    fd.manual_seed(0)
-    ours, theirs = (
-        getattr(nn, name)(*arguments, **options).double(),
-        getattr(torch.nn, name)(*arguments, **options).double(),
-    )
-    assert text_of(ours) == text_of(theirs)
-    state = theirs.state_dict()
-    assert [(k, tuple(v.shape)) for k, v in ours.state_dict().items()] == [
-        (k, tuple(v.shape)) for k, v in state.items()
-    ]
-    assert [k for k, _ in ours.named_parameters()] == [k for k, _ in theirs.named_parameters()]
-    rng = np.random.default_rng(0)
-    for value in state.values():  # also what starts as zeros and ones
-        if value.is_floating_point():
-            value.copy_(torch.from_numpy(rng.uniform(0.2, 0.8, tuple(value.shape))))
-    ours.load_state_dict({k: as_tensor(v.numpy()) for k, v in state.items()})
-
-    for training in (True, False):
-        ours.train(training)
-        theirs.train(training)
-        results = []
-        for lib, module in ((fd, ours), (torch, theirs)):
-            tensors = as_tensor(inputs, lib)
-            leaves = [t for t in flat(tensors) if isinstance(t, lib.Tensor) and t.is_floating_point()]
-            for leaf in leaves:
-                leaf.requires_grad_()
-            outputs = flat(module(*tensors))
-            weights = [as_tensor(floats(*o.shape, seed=3), lib) for o in outputs]
-            module.zero_grad()
-            if any(o.requires_grad for o in outputs):
-                sum((o * w).sum() for o, w in zip(outputs, weights)).backward()
-            found = [o.detach() for o in outputs]
-            found += [leaf.grad for leaf in leaves]
-            found += [p.grad for _, p in module.named_parameters()]
-            found += list(module.buffers())
-            results.append([None if t is None else as_array(t) for t in found])
-        for a, b in zip(*results):
-            assert (a is None) == (b is None)
-            if a is not None:
-                assert a.shape == b.shape
-                np.testing.assert_allclose(a, b, **DOUBLE)
-
-
-@pytest.mark.compare
-def test_constructors_as_torch(torch):
-    """The names, order and defaults of every layer's arguments."""
-    import inspect
-
-    def arguments(cls):
-        return [(p.name, p.default) for p in inspect.signature(cls.__init__).parameters.values()][1:]
-
-    removed = {"min_value", "max_value"}  # Hardtanh's, deprecated since 2017
-    for name in nn.__all__:
-        ours = getattr(nn, name)
-        if not isinstance(ours, type) or not issubclass(ours, nn.Module) or name == "Module":
-            continue
-        expected = [(n, d) for n, d in arguments(getattr(torch.nn, name)) if n not in removed]
-        if expected[0][0] == "args":
-            continue  # typed overloads say nothing
-        assert [n for n, _ in arguments(ours)] == [n for n, _ in expected], name
-        for (n, a), (_, b) in zip(arguments(ours), expected):
-            assert a == b or callable(a), f"{name}: {n}"

@@ -226,7 +226,11 @@ Tensor pow(T a, T b) {
     record("pow", y, {a, b}, [a = save(a), b = save(b), y = save_output(y), to_a = Operand(a), to_b = Operand(b)](GradCall& c) {
       const Tensor base = c(a), exponent = c(b);
       if (c.wants(0)) {  // 0 where the exponent is 0, also at a base of 0
-        const Tensor slope = mul(c.grad(), mul(exponent, pow(base, sub(exponent, number(1)))));
+               // A Python number less one stays a double: two numbers alone would give the default dtype.
+        const Tensor less = !exponent.is_wrapped_number()   ? sub(exponent, number(1))
+                            : is_floating(exponent.dtype()) ? scalar_tensor(item_scalar(exponent).d - 1)
+                                                            : scalar_tensor(item_scalar(exponent).i - 1);
+        const Tensor slope = mul(c.grad(), mul(exponent, pow(base, less)));
         c.set(0, to_a(where(eq(exponent, number(0)), zeros_like(slope), slope)));
       }
       if (c.wants(1)) {

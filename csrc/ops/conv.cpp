@@ -108,7 +108,13 @@ Tensor input_gradient(const char* op, const Tensor& grad_output, const Tensor& w
   if (records(grad_output, weight, bias))
     record(op, out, {grad_output, weight, bias}, [y = save(grad_output), w = save(weight), g](GradCall& c) {
       const Tensor source = c(y), weight = c(w);
-      if (c.wants(0)) c.set(0, forward("conv_backward_output", c.grad(), weight, {}, g));
+      if (c.wants(0)) {
+        // An output padding of the stride or more makes room for positions that the input does not have.
+        Tensor gx = forward("conv_backward_output", c.grad(), weight, {}, g);
+        for (int d = 2; d < 4; ++d)
+          if (gx.size(d) != source.size(d)) gx = narrow(gx, d, 0, source.size(d));
+        c.set(0, gx);
+      }
       if (c.wants(1)) c.set(1, weight_gradient(c.grad(), source, weight.shape(), g));
       if (c.wants(2)) c.set(2, sum(c.grad(), Shape{0, 2, 3}, false));
     });

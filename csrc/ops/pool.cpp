@@ -164,45 +164,115 @@ Tensor avg_pool_gradient(const char* op, const Tensor& grad, const Shape& input_
   return gx;
 }
 
-constexpr const char* kMaxNames[2] = {"max_pool1d", "max_pool2d"};
-constexpr const char* kAvgNames[2] = {"avg_pool1d", "avg_pool2d"};
-constexpr const char* kAdaptiveMaxNames[2] = {"adaptive_max_pool1d", "adaptive_max_pool2d"};
-constexpr const char* kAdaptiveAvgNames[2] = {"adaptive_avg_pool1d", "adaptive_avg_pool2d"};
+constexpr const char* kMaxNames[3] = {"max_pool1d", "max_pool2d", "max_pool3d"};
+constexpr const char* kAvgNames[3] = {"avg_pool1d", "avg_pool2d", "avg_pool3d"};
+constexpr const char* kAdaptiveMaxNames[3] = {"adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"};
+constexpr const char* kAdaptiveAvgNames[3] = {"adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"};
+
+// --- volumes: windows are boxes, so pooling the planes and then the depth gives the same maxima, sums and sizes ---
+
+// A geometric argument of a pooling of volumes: its values for the planes, and for the depth in images (depth, plane).
+struct Sides {
+  Shape plane, depth;
+};
+Sides sides(const char* op, const char* what, const Shape& values, int64_t neutral) {
+  if (values.size() != 1 && values.size() != 3) throw ShapeError(str(op, ": ", what, " needs 1 or 3 values, got ", values));
+  return {values.size() == 1 ? values : Shape{values[1], values[2]}, {values[0], neutral}};
+}
+
+// f(stage, images) pools the planes (stage 0), then the depth (stage 1).
+template <class F> Tensor over_volumes(const char* op, const Tensor& input, const F& f) {
+  check_input(op, 3, input);
+  const Tensor v = input.ndim() == 5 ? input : unsqueeze(input, 0);
+  const Tensor planes = f(0, reshape(v, {v.size(0), v.size(1) * v.size(2), v.size(3), v.size(4)}));
+  const int64_t height = planes.size(2), width = planes.size(3);
+  const Tensor out = f(1, reshape(planes, {v.size(0), v.size(1), v.size(2), height * width}));
+  const Tensor y = reshape(out, {v.size(0), v.size(1), out.size(2), height, width});
+  return input.ndim() == 5 ? y : squeeze(y, Shape{0});
+}
+
+// `windows(stage, images)` says how each stage pools. Equal maxima: the first in order of depth, height and width.
+template <class F>
+std::pair<Tensor, Tensor> max_pool_volumes(const char* op, const Tensor& input, bool want_indices, const F& windows) {
+  Tensor within, planes_of;  // the maxima's places in their planes, and in (depth, plane)
+  const Tensor y = over_volumes(op, input, [&](int stage, const Tensor& images) {
+    auto [values, indices] = max_pool(op, 2, images, windows(stage, images), want_indices);
+    (stage == 0 ? within : planes_of) = indices;
+    return values;
+  });
+  if (!want_indices) return {y, Tensor()};
+  const int64_t n = planes_of.size(0), c = planes_of.size(1), plane = planes_of.size(3), area = input.size(-1) * input.size(-2);
+  const Tensor places = reshape(planes_of, {n, c, -1});
+  const Tensor depth = floor_divide(places, scalar_tensor(plane));
+  const Tensor in_plane = gather(reshape(within, {n, c, -1}), 2, places);
+  return {y, reshape(add(in_plane, mul(depth, scalar_tensor(area))), y.shape())};
+}
+
+std::pair<Tensor, Tensor> pool_maxima(const Tensor& input, int64_t dims, const Shape& kernel,
+                                      const std::optional<Shape>& stride, const Shape& padding, const Shape& dilation,
+                                      bool ceil_mode, bool want_indices) {
+  const char* op = kMaxNames[dims - 1];
+  const int n = static_cast<int>(dims);
+  if (dims < 3)
+    return max_pool(op, n, input, regular(op, n, input, kernel, stride, padding, dilation, ceil_mode), want_indices);
+  const Sides k = sides(op, "kernel_size", kernel, 1), p = sides(op, "padding", padding, 0),
+              d = sides(op, "dilation", dilation, 1), s = stride && !stride->empty() ? sides(op, "stride", *stride, 1) : k;
+  return max_pool_volumes(op, input, want_indices, [&](int stage, const Tensor& images) {
+    return stage == 0 ? regular(op, 2, images, k.plane, s.plane, p.plane, d.plane, ceil_mode)
+                      : regular(op, 2, images, k.depth, s.depth, p.depth, d.depth, ceil_mode);
+  });
+}
 
 }  // namespace
 
 std::pair<Tensor, Tensor> max_pool_with_indices(const Tensor& input, int64_t dims, const Shape& kernel,
                                                 const std::optional<Shape>& stride, const Shape& padding, const Shape& dilation,
                                                 bool ceil_mode) {
-  const char* op = kMaxNames[dims - 1];
-  const int n = static_cast<int>(dims);
-  return max_pool(op, n, input, regular(op, n, input, kernel, stride, padding, dilation, ceil_mode), true);
+  return pool_maxima(input, dims, kernel, stride, padding, dilation, ceil_mode, true);
 }
 Tensor max_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride,
                 const Shape& padding, const Shape& dilation, bool ceil_mode) {
-  const char* op = kMaxNames[dims - 1];
-  const int n = static_cast<int>(dims);
-  return max_pool(op, n, input, regular(op, n, input, kernel, stride, padding, dilation, ceil_mode), false).first;
+  return pool_maxima(input, dims, kernel, stride, padding, dilation, ceil_mode, false).first;
 }
 Tensor avg_pool(const Tensor& input, int64_t dims, const Shape& kernel, const std::optional<Shape>& stride,
                 const Shape& padding, bool ceil_mode, bool count_include_pad, const std::optional<int64_t>& divisor_override) {
   const char* op = kAvgNames[dims - 1];
   const int n = static_cast<int>(dims);
   if (divisor_override && *divisor_override == 0) throw ValueError(str(op, ": divisor_override must not be 0"));
-  const Pooling p = regular(op, n, input, kernel, stride, padding, {1}, ceil_mode);
-  return from_images(avg_pool_images(op, p.images, p.output, {p.windows, count_include_pad, divisor_override.value_or(0)}),
-                     input, n);
+  const int64_t divisor = divisor_override.value_or(0);
+  if (dims < 3) {
+    const Pooling p = regular(op, n, input, kernel, stride, padding, {1}, ceil_mode);
+    return from_images(avg_pool_images(op, p.images, p.output, {p.windows, count_include_pad, divisor}), input, n);
+  }
+  const Sides k = sides(op, "kernel_size", kernel, 1), p = sides(op, "padding", padding, 0),
+              s = stride && !stride->empty() ? sides(op, "stride", *stride, 1) : k;
+  return over_volumes(op, input, [&](int stage, const Tensor& images) {
+    const Pooling w = stage == 0 ? regular(op, 2, images, k.plane, s.plane, p.plane, {1}, ceil_mode)
+                                 : regular(op, 2, images, k.depth, s.depth, p.depth, {1}, ceil_mode);
+    return avg_pool_images(op, w.images, w.output, {w.windows, count_include_pad, divisor && stage == 0 ? 1 : divisor});
+  });
 }
 std::pair<Tensor, Tensor> adaptive_max_pool(const Tensor& input, int64_t dims, const Shape& output_size) {
   const char* op = kAdaptiveMaxNames[dims - 1];
   const int n = static_cast<int>(dims);
-  return max_pool(op, n, input, adaptive(op, n, input, output_size), true);
+  if (dims < 3) return max_pool(op, n, input, adaptive(op, n, input, output_size), true);
+  const Sides size = sides(op, "output_size", output_size, -1);
+  return max_pool_volumes(op, input, true, [&](int stage, const Tensor& images) {
+    return adaptive(op, 2, images, stage == 0 ? size.plane : size.depth);
+  });
 }
 Tensor adaptive_avg_pool(const Tensor& input, int64_t dims, const Shape& output_size) {
   const char* op = kAdaptiveAvgNames[dims - 1];
   const int n = static_cast<int>(dims);
-  const Pooling p = adaptive(op, n, input, output_size);
-  return from_images(avg_pool_images(op, p.images, p.output, {p.windows, true, 0}), input, n);
+  if (dims < 3) {
+    const Pooling p = adaptive(op, n, input, output_size);
+    return from_images(avg_pool_images(op, p.images, p.output, {p.windows, true, 0}), input, n);
+  }
+  const Sides size = sides(op, "output_size", output_size, -1);
+  return over_volumes(op, input, [&](int stage, const Tensor& images) {
+    const Pooling p = adaptive(op, 2, images, stage == 0 ? size.plane : size.depth);
+    return avg_pool_images(op, p.images, p.output, {p.windows, true, 0});
+  });
 }
 
 }  // namespace fastdl::ops

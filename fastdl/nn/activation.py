@@ -118,6 +118,26 @@ class LeakyReLU(Module):
         return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
+class RReLU(Module):
+    """y = x for x >= 0, else a x, with a from U(lower, upper) for each element in training, else (lower + upper) / 2.
+
+    Source: Xu et al., "Empirical evaluation of rectified activations in convolutional network", 2015.
+
+    >>> nn.RReLU(0.25, 0.75).eval()(fd.tensor([-1.0, 2.0])).tolist()
+    [-0.5, 2.0]
+    """
+
+    def __init__(self, lower=1.0 / 8, upper=1.0 / 3, inplace=False):
+        super().__init__()
+        self.lower, self.upper, self.inplace = lower, upper, inplace
+
+    def forward(self, input):
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self):
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
+
+
 class _Alpha(Module):
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__()

@@ -7,6 +7,19 @@ from fastdl.nn.parameter import Parameter
 from fastdl.tensor import Tensor
 
 
+class Container(Module):
+    """A module of the modules given by name; the older way to write one.
+
+    >>> nn.Container(act=nn.ReLU()).act
+    ReLU()
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__()
+        for name, module in kwargs.items():
+            self.add_module(name, module)
+
+
 class _ModuleSequence(Module):
     """What Sequential and ModuleList share: submodules named "0", "1", ..."""
 
@@ -352,6 +365,27 @@ class ParameterDict(Module):
         value = self[key]
         del self[key]
         return value
+
+    def popitem(self):
+        """Removes the last pair (name, value) and returns it."""
+        if not self._keys:
+            raise KeyError("popitem: the ParameterDict is empty")
+        key = next(reversed(self._keys))
+        return key, self.pop(key)
+
+    def setdefault(self, key, default=None):
+        """The value at ``key``, which is ``default`` from now on if there is none."""
+        if key not in self._keys:
+            self[key] = default
+        return self[key]
+
+    def copy(self):
+        """A new ParameterDict of the same values."""
+        return type(self)(self.items())
+
+    def fromkeys(self, keys, default=None):
+        """A new ParameterDict with these names, all of one value."""
+        return type(self)((key, default) for key in keys)
 
     def get(self, key, default=None):
         """The value at ``key``, or ``default``."""

@@ -151,6 +151,33 @@ class Conv2d(_ConvNd):
         return F.conv2d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
+class Conv3d(_ConvNd):
+    """Convolution over volumes: y[n, o] = bias[o] + sum over i of weight[o, i] * x[n, i].
+
+    Arguments as :class:`Conv2d`, ints or triples (depth, height, width).
+
+    Shapes: x (N, C, D, H, W) or (C, D, H, W), y (N, O, D', H', W') with sizes as :class:`Conv2d`'s. Parameters: ``weight``
+    (O, C / groups, depth, height, width) and ``bias`` (O,), from U(-k, k), k = sqrt(groups / (C depth height width)).
+
+    Raises:
+        ValueError: channels that do not divide by ``groups``, an unknown padding. ShapeError: x does not fit.
+
+    >>> nn.Conv3d(3, 8, 3, padding=1)(fd.randn(2, 3, 5, 6, 7)).shape
+    (2, 8, 5, 6, 7)
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True,
+                 padding_mode="zeros", device=None, dtype=None):  # fmt: skip
+        super().__init__(3, in_channels, out_channels, kernel_size, stride, padding, dilation, 0, groups, bias,
+                         padding_mode, device, dtype)  # fmt: skip
+
+    def forward(self, input):
+        if self.padding_mode != "zeros":
+            padded = F.pad(input, self._pad, mode=self.padding_mode)
+            return F.conv3d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return F.conv3d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
 class _ConvTransposeNd(_ConvNd):
     transposed = True
 
@@ -235,5 +262,31 @@ class ConvTranspose2d(_ConvTransposeNd):
     def forward(self, input, output_size=None):
         output_padding = self._output_padding_for(input, output_size)
         return F.conv_transpose2d(
+            input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation
+        )
+
+
+class ConvTranspose3d(_ConvTransposeNd):
+    """The gradient of :class:`Conv3d` with respect to its input, as a layer.
+
+    Shapes: x (N, C, D, H, W), y (N, O, D', H', W') with sizes as :class:`ConvTranspose2d`'s. Parameters: ``weight``
+    (C, O / groups, depth, height, width) and ``bias`` (O,), from U(-k, k), k = sqrt(groups / (O depth height width)).
+    ``forward(input, output_size=None)`` chooses the output padding that gives ``output_size``.
+
+    Raises:
+        ValueError: as :class:`Conv3d`, and an output_size out of reach.
+
+    >>> nn.ConvTranspose3d(4, 2, 4, stride=2, padding=1)(fd.randn(1, 4, 3, 5, 5)).shape
+    (1, 2, 6, 10, 10)
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True,
+                 dilation=1, padding_mode="zeros", device=None, dtype=None):  # fmt: skip
+        super().__init__(3, in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation,
+                         padding_mode, device, dtype)  # fmt: skip
+
+    def forward(self, input, output_size=None):
+        output_padding = self._output_padding_for(input, output_size)
+        return F.conv_transpose3d(
             input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation
         )

@@ -64,6 +64,8 @@ class HuberLoss(_Loss):
 
     def __init__(self, reduction="mean", delta=1.0):
         super().__init__(reduction=reduction)
+        if isinstance(delta, bool) or not isinstance(delta, (int, float)):
+            raise TypeError(f"HuberLoss: delta must be a number, got {type(delta).__name__}")
         self.delta = delta
 
     def forward(self, input, target):
@@ -119,6 +121,10 @@ class NLLLoss(_WeightedLoss):
 
     def forward(self, input, target):
         return F.nll_loss(input, target, weight=self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+
+
+class NLLLoss2d(NLLLoss):
+    """:class:`NLLLoss` by its older name for images."""
 
 
 class BCELoss(_WeightedLoss):

@@ -294,6 +294,25 @@ class Module(_C.Callable):
                 raise AttributeError(f"`{name}` is not an nn.Module")
         return module
 
+    def set_submodule(self, target, module, strict=False):
+        """Puts a module at a path such as ``"layers.0.attention"``, in place of what is there; with ``strict`` there must
+        be one. Raises ValueError for an empty path or no module, AttributeError when the path leads nowhere.
+
+        >>> net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU()))
+        >>> net.set_submodule("1.0", nn.Tanh())
+        >>> net[1][0]
+        Tanh()
+        """
+        if not target:
+            raise ValueError("set_submodule: cannot replace the module itself, got an empty path")
+        if not isinstance(module, Module):
+            raise ValueError(f"set_submodule: expected a Module, got {type(module).__name__}")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if (strict or hasattr(parent, name)) and not isinstance(getattr(parent, name, None), Module):
+            raise AttributeError(f"`{name}` of {type(parent).__name__} is not an nn.Module")
+        setattr(parent, name, module)
+
     def _get_tensor(self, target, registry, kind):
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)

@@ -118,6 +118,60 @@ class BatchNorm2d(_BatchNorm):
     _dims = (4,)
 
 
+class BatchNorm3d(_BatchNorm):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, each channel over the batch and the volume.
+
+    Arguments, parameters and buffers as :class:`BatchNorm1d`. Shapes: x and y (N, C, D, H, W).
+
+    Source: Ioffe and Szegedy, "Batch normalization", 2015.
+
+    >>> nn.BatchNorm3d(3)(fd.randn(2, 3, 4, 4, 2)).shape
+    (2, 3, 4, 4, 2)
+    """
+
+    _dims = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch norm whose statistics are those of all processes together; in a single process, that one's.
+
+    Arguments, parameters and buffers as :class:`BatchNorm1d`, and:
+        process_group: must be None, the single process.
+
+    Shapes: x and y (N, C, *).
+
+    >>> nn.SyncBatchNorm(3)(fd.randn(2, 3, 4, 4)).shape
+    (2, 3, 4, 4)
+    """
+
+    _dims = tuple(range(2, 10))
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, process_group=None,
+                 device=None, dtype=None, *, bias=True):  # fmt: skip
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        if process_group is not None:
+            raise ValueError("SyncBatchNorm: process groups are not supported, process_group must be None")
+        self.process_group = None
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module, process_group=None):
+        """The module with every batch norm in it replaced by a SyncBatchNorm over the same parameters and buffers.
+
+        >>> net = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
+        >>> type(net[1]).__name__
+        'SyncBatchNorm'
+        """
+        if isinstance(module, _BatchNorm) and not isinstance(module, cls):
+            new = cls(module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats,
+                      process_group, bias=module.bias is not None)  # fmt: skip
+            for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                setattr(new, name, getattr(module, name))
+            return new.train(module.training)
+        for name, child in list(module.named_children()):
+            setattr(module, name, cls.convert_sync_batchnorm(child, process_group))
+        return module
+
+
 class _InstanceNorm(_RunningNorm):
     _dims = ()
 
@@ -173,6 +227,59 @@ class InstanceNorm2d(_InstanceNorm):
     """
 
     _dims = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, each channel of each sample over the volume.
+
+    Arguments as :class:`BatchNorm1d`, but neither parameters nor running statistics unless asked for.
+    Shapes: x and y (N, C, D, H, W) or (C, D, H, W).
+
+    Source: Ulyanov et al., "Instance normalization", 2016.
+
+    >>> nn.InstanceNorm3d(3)(fd.randn(2, 3, 4, 4, 2)).shape
+    (2, 3, 4, 4, 2)
+    """
+
+    _dims = (4, 5)
+
+
+class LocalResponseNorm(Module):
+    """y = x / (k + alpha mean of x^2 over ``size`` channels around)^beta, channels outside counting as zeros.
+
+    Shapes: x and y (N, C, *).
+
+    Raises:
+        ShapeError: fewer than 3 dimensions.
+
+    Source: Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012.
+
+    >>> nn.LocalResponseNorm(2)(fd.randn(32, 5, 24, 24)).shape
+    (32, 5, 24, 24)
+    """
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input):
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self):
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """:class:`LocalResponseNorm` of images (N, C, H, W) by its older name.
+
+    PyTorch's sums for channels beyond ``size`` still hold the first channel; these do not.
+
+    >>> nn.CrossMapLRN2d(2)(fd.randn(2, 5, 4, 4)).shape
+    (2, 5, 4, 4)
+    """
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1):
+        super().__init__(size, alpha, beta, k)
 
 
 class LayerNorm(Module):

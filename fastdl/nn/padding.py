@@ -1,5 +1,6 @@
-"""Layers that add elements around the input, or move channels to positions."""
+"""Layers that add elements around the input."""
 
+import fastdl
 from fastdl.nn import functional as F
 from fastdl.nn.module import Module
 
@@ -14,6 +15,10 @@ class _Pad(Module):
         self.padding = (padding,) * (2 * self.dims) if isinstance(padding, int) else tuple(padding)
 
     def forward(self, input):
+        if self.mode != "constant" and input.ndim not in (self.dims + 1, self.dims + 2):
+            raise fastdl.ShapeError(
+                f"{type(self).__name__}: expected a {self.dims + 1}-d or {self.dims + 2}-d input, got {list(input.shape)}"
+            )
         return F.pad(input, self.padding, self.mode, self.value)
 
     def extra_repr(self):
@@ -36,6 +41,16 @@ class ZeroPad2d(_Pad):
     """
 
     dims = 2
+
+
+class ZeroPad3d(_Pad):
+    """Zeros around the last three dimensions: ``padding`` is an int or (left, right, top, bottom, front, back).
+
+    >>> nn.ZeroPad3d((1, 0, 0, 0, 0, 0))(fd.ones(1, 1, 1, 1, 2)).shape
+    (1, 1, 1, 1, 3)
+    """
+
+    dims = 3
 
 
 class _ConstantPad(_Pad):
@@ -65,6 +80,16 @@ class ConstantPad2d(_ConstantPad):
     dims = 2
 
 
+class ConstantPad3d(_ConstantPad):
+    """``value`` around the last three dimensions: ``padding`` is an int or (left, right, top, bottom, front, back).
+
+    >>> nn.ConstantPad3d((1, 0, 0, 0, 0, 0), 5.0)(fd.ones(1, 1, 1, 1, 2)).shape
+    (1, 1, 1, 1, 3)
+    """
+
+    dims = 3
+
+
 class ReflectionPad1d(_Pad):
     """The input mirrored at its ends, without the ends: ``padding`` is an int or (left, right).
 
@@ -83,6 +108,16 @@ class ReflectionPad2d(ReflectionPad1d):
     """
 
     dims = 2
+
+
+class ReflectionPad3d(ReflectionPad1d):
+    """The volume mirrored at its faces, without the faces: ``padding`` is an int or (left, right, top, bottom, front, back).
+
+    >>> nn.ReflectionPad3d((1, 0, 0, 0, 0, 0))(fd.ones(1, 1, 1, 1, 2)).shape
+    (1, 1, 1, 1, 3)
+    """
+
+    dims = 3
 
 
 class ReplicationPad1d(_Pad):
@@ -105,6 +140,16 @@ class ReplicationPad2d(ReplicationPad1d):
     dims = 2
 
 
+class ReplicationPad3d(ReplicationPad1d):
+    """The faces repeated: ``padding`` is an int or (left, right, top, bottom, front, back).
+
+    >>> nn.ReplicationPad3d((1, 0, 0, 0, 0, 0))(fd.ones(1, 1, 1, 1, 2)).shape
+    (1, 1, 1, 1, 3)
+    """
+
+    dims = 3
+
+
 class CircularPad1d(_Pad):
     """The other end's elements: ``padding`` is an int or (left, right).
 
@@ -125,39 +170,11 @@ class CircularPad2d(CircularPad1d):
     dims = 2
 
 
-class PixelShuffle(Module):
-    """(*, C r^2, H, W) to (*, C, H r, W r): channels become positions.
+class CircularPad3d(CircularPad1d):
+    """The other face's elements: ``padding`` is an int or (left, right, top, bottom, front, back).
 
-    Source: Shi et al., "Real-time single image and video super-resolution", 2016.
-
-    >>> nn.PixelShuffle(3)(fd.zeros(1, 9, 4, 4)).shape
-    (1, 1, 12, 12)
+    >>> nn.CircularPad3d((1, 0, 0, 0, 0, 0))(fd.ones(1, 1, 1, 1, 2)).shape
+    (1, 1, 1, 1, 3)
     """
 
-    def __init__(self, upscale_factor):
-        super().__init__()
-        self.upscale_factor = upscale_factor
-
-    def forward(self, input):
-        return F.pixel_shuffle(input, self.upscale_factor)
-
-    def extra_repr(self):
-        return f"upscale_factor={self.upscale_factor}"
-
-
-class PixelUnshuffle(Module):
-    """(*, C, H r, W r) to (*, C r^2, H, W): the inverse of :class:`PixelShuffle`.
-
-    >>> nn.PixelUnshuffle(3)(fd.zeros(1, 1, 12, 12)).shape
-    (1, 9, 4, 4)
-    """
-
-    def __init__(self, downscale_factor):
-        super().__init__()
-        self.downscale_factor = downscale_factor
-
-    def forward(self, input):
-        return F.pixel_unshuffle(input, self.downscale_factor)
-
-    def extra_repr(self):
-        return f"downscale_factor={self.downscale_factor}"
+    dims = 3

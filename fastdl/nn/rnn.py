@@ -1,5 +1,6 @@
 """Recurrent networks: layers over whole sequences, and cells for one step."""
 
+import itertools
 import math
 
 import fastdl
@@ -7,39 +8,57 @@ from fastdl.nn import functional as F
 from fastdl.nn import init
 from fastdl.nn.module import Module
 from fastdl.nn.parameter import Parameter
+from fastdl.nn.utils.rnn import PackedSequence
+
+# Rows of the weights for each hidden element.
+_GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
 
 
-class _RNNBase(Module):
-    """What RNN, LSTM and GRU share: parameters, checks, and the walk over layers and directions."""
+class RNNBase(Module):
+    """What RNN, LSTM and GRU share: parameters, checks, and the walk over layers and directions.
 
-    gates = 1
+    Args:
+        mode: "RNN_TANH", "RNN_RELU", "LSTM" or "GRU"; the other arguments are :class:`RNN`'s.
+    """
+
     states = 1  # tensors of state: h, and c for an LSTM
 
-    def __init__(
-        self, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
-    ):
+    def __init__(self, mode, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0,
+                 bidirectional=False, proj_size=0, device=None, dtype=None):  # fmt: skip
         super().__init__()
         name = type(self).__name__
-        if hidden_size <= 0:
-            raise ValueError(f"{name}: hidden_size must be greater than zero, got {hidden_size}")
-        if num_layers <= 0:
-            raise ValueError(f"{name}: num_layers must be greater than zero, got {num_layers}")
+        if mode not in _GATES:
+            raise ValueError(f"{name}: mode must be one of {list(_GATES)}, got {mode!r}")
+        for what, value in (("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name}: {what} should be a bool, got {type(value).__name__}")
+        for what, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            if not isinstance(value, int):
+                raise TypeError(f"{name}: {what} should be an int, got {type(value).__name__}")
+            if value <= 0:
+                raise ValueError(f"{name}: {what} must be greater than zero, got {value}")
         if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
             raise ValueError(f"{name}: dropout should be a number in range [0, 1], got {dropout!r}")
-        if proj_size:
-            raise ValueError(f"{name}: projections are not supported, proj_size must be 0, got {proj_size}")
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        if not 0 <= proj_size < hidden_size:
+            raise ValueError(
+                f"{name}: proj_size must be from 0 to hidden_size - 1 = {hidden_size - 1}, got {proj_size}"
+            )
+        if proj_size and mode != "LSTM":
+            raise ValueError(f"{name}: proj_size is for LSTM only, got {proj_size}")
+        self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
-        self.proj_size = 0
+        self.proj_size = proj_size
         directions = 2 if bidirectional else 1
-        rows = self.gates * hidden_size
-        self._weights = []  # the names of (w_ih, w_hh, b_ih, b_hh), one tuple a layer and direction
+        rows, outputs = _GATES[mode] * hidden_size, proj_size or hidden_size
+        self._weights = []  # the names of (w_ih, w_hh, b_ih, b_hh, w_hr), where they are, one tuple a layer and direction
         for layer in range(num_layers):
-            columns = input_size if layer == 0 else directions * hidden_size
+            columns = input_size if layer == 0 else directions * outputs
             for suffix in ("", "_reverse")[:directions]:
-                shapes = {"weight_ih": (rows, columns), "weight_hh": (rows, hidden_size)}
+                shapes = {"weight_ih": (rows, columns), "weight_hh": (rows, outputs)}
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+                if proj_size:
+                    shapes["weight_hr"] = (proj_size, hidden_size)
                 names = {kind: f"{kind}_l{layer}{suffix}" for kind in shapes}
                 for kind, shape in shapes.items():
                     setattr(self, names[kind], Parameter(fastdl.empty(*shape, device=device, dtype=dtype)))
@@ -62,19 +81,44 @@ class _RNNBase(Module):
 
     def _layer(self, input, state, weights, reverse):
         """One layer in one direction: the output (T, N, H) and the last state, a tuple."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no layer")
+
+    def _packed_layer(self, data, batch_sizes, state, weights, reverse):
+        """`_layer` of a packed batch: run by run of steps with the same number of sequences, so nothing is padded.
+
+        Forwards, the states of sequences that end are put aside; backwards, those of longer ones come in before.
+        """
+        runs, begin = [], 0
+        for batch, steps in ((size, len(list(run))) for size, run in itertools.groupby(batch_sizes)):
+            runs.append((begin, steps, batch))
+            begin += steps * batch
+        outputs, ended = [], []
+        current = tuple(s[: runs[-1 if reverse else 0][2]] for s in state)
+        for begin, steps, batch in reversed(runs) if reverse else runs:
+            before = current[0].shape[0]
+            if batch > before:
+                current = tuple(fastdl.cat((c, s[before:batch])) for c, s in zip(current, state))
+            elif batch < before:
+                ended.append(tuple(c[batch:] for c in current))
+                current = tuple(c[:batch] for c in current)
+            x = data[begin : begin + steps * batch].reshape(steps, batch, -1)
+            y, current = self._layer(x, current, weights, reverse)
+            outputs.append(y.reshape(steps * batch, -1))
+        if ended:
+            current = tuple(fastdl.cat((c, *(e[i] for e in reversed(ended)))) for i, c in enumerate(current))
+        return fastdl.cat(outputs[::-1] if reverse else outputs), current
 
     def _initial_states(self, hx, batch, batched, input):
         """The given states as (layers x directions, N, H) tensors, or zeros."""
         count = len(self._weights)
+        sizes = (self.proj_size or self.hidden_size, self.hidden_size)[: self.states]
         if hx is None:
-            zeros = fastdl.zeros(count, batch, self.hidden_size, dtype=input.dtype, device=input.device)
-            return (zeros,) * self.states
+            return tuple(fastdl.zeros(count, batch, size, dtype=input.dtype, device=input.device) for size in sizes)
         states = (hx,) if self.states == 1 else tuple(hx)
         if len(states) != self.states:
             raise ValueError(f"{type(self).__name__}: expected a state of {self.states} tensors, got {len(states)}")
-        expected = (count, batch, self.hidden_size) if batched else (count, self.hidden_size)
-        for state in states:
+        for state, size in zip(states, sizes):
+            expected = (count, batch, size) if batched else (count, size)
             if tuple(state.shape) != expected:
                 raise fastdl.ShapeError(
                     f"{type(self).__name__}: initial state {list(state.shape)}, expected {list(expected)} "
@@ -83,15 +127,45 @@ class _RNNBase(Module):
         return states if batched else tuple(state.unsqueeze(1) for state in states)
 
     def forward(self, input, hx=None):
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
         if input.ndim not in (2, 3):
             raise fastdl.ShapeError(f"{type(self).__name__}: expected a 2-d or 3-d input, got {list(input.shape)}")
+        self._check_size(input)
+        batched = input.ndim == 3
+        x = input.unsqueeze(1) if not batched else input.transpose(0, 1) if self.batch_first else input
+        initial = self._initial_states(hx, x.shape[1], batched, input)
+        x, states = self._layers(x, initial, self._layer)
+        if not batched:
+            x, states = x.squeeze(1), [s.squeeze(1) for s in states]
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        return x, states[0] if self.states == 1 else tuple(states)
+
+    def _forward_packed(self, packed, hx):
+        data, batch_sizes, order, inverse = packed
+        self._check_size(data)
+        sizes = batch_sizes.tolist()
+        initial = self._initial_states(hx, sizes[0], True, data)
+        if hx is not None and order is not None:
+            initial = tuple(s.index_select(1, order) for s in initial)
+
+        def layer(x, state, weights, reverse):
+            return self._packed_layer(x, sizes, state, weights, reverse)
+
+        data, states = self._layers(data, initial, layer)
+        if inverse is not None:
+            states = [s.index_select(1, inverse) for s in states]
+        return PackedSequence(data, batch_sizes, order, inverse), states[0] if self.states == 1 else tuple(states)
+
+    def _check_size(self, input):
         if input.shape[-1] != self.input_size:
             raise fastdl.ShapeError(
                 f"{type(self).__name__}: input {list(input.shape)} needs last dimension {self.input_size}"
             )
-        batched = input.ndim == 3
-        x = input.unsqueeze(1) if not batched else input.transpose(0, 1) if self.batch_first else input
-        initial = self._initial_states(hx, x.shape[1], batched, input)
+
+    def _layers(self, x, initial, layer):
+        """All layers and directions, each by ``layer``: the last output and the states, each (layers x directions, N, H)."""
         attributes = self.__dict__
         directions = 2 if self.bidirectional else 1
         last = [[] for _ in range(self.states)]
@@ -100,21 +174,21 @@ class _RNNBase(Module):
                 x = F.dropout(x, self.dropout, True)
             outputs = []
             for reverse in range(directions):
-                weights = [attributes[name] for name in self._weights[i + reverse]]
-                output, state = self._layer(x, tuple(s[i + reverse] for s in initial), weights, bool(reverse))
+                weights = [
+                    attributes[name] if name in attributes else getattr(self, name)
+                    for name in self._weights[i + reverse]
+                ]
+                output, state = layer(x, tuple(s[i + reverse] for s in initial), weights, bool(reverse))
                 outputs.append(output)
                 for kept, s in zip(last, state):
                     kept.append(s)
             x = outputs[0] if directions == 1 else fastdl.cat(outputs, -1)
-        states = [fastdl.stack(kept) if len(kept) > 1 else kept[0].unsqueeze(0) for kept in last]
-        if not batched:
-            x, states = x.squeeze(1), [s.squeeze(1) for s in states]
-        elif self.batch_first:
-            x = x.transpose(0, 1)
-        return x, states[0] if self.states == 1 else tuple(states)
+        return x, [fastdl.stack(kept) if len(kept) > 1 else kept[0].unsqueeze(0) for kept in last]
 
     def extra_repr(self):
         text = f"{self.input_size}, {self.hidden_size}"
+        if self.proj_size:
+            text += f", proj_size={self.proj_size}"
         if self.num_layers != 1:
             text += f", num_layers={self.num_layers}"
         if self.bias is not True:
@@ -128,7 +202,7 @@ class _RNNBase(Module):
         return text
 
 
-class RNN(_RNNBase):
+class RNN(RNNBase):
     """h_t = tanh(W_ih x_t + b_ih + W_hh h_(t-1) + b_hh), in layers.
 
     Args:
@@ -140,12 +214,12 @@ class RNN(_RNNBase):
         dropout: in training, on the input of every layer but the first.
         bidirectional: a second set of layers reads backwards; y holds both, (T, N, 2 H).
 
-    Shapes: x (T, N, I) or (T, I); the state h (layers x directions, N, H), zeros when left out; returns y (T, N, H) and
-    the last h. Parameters: ``weight_ih_l0`` (H, I), ``weight_hh_l0`` (H, H), ``bias_ih_l0`` and ``bias_hh_l0`` (H,),
+    Shapes: x (T, N, I) or (T, I), or a ``PackedSequence``; the state h (layers x directions, N, H), zeros when left out;
+    returns y (T, N, H) or packed, and the last h. Parameters: ``weight_ih_l0`` (H, I), ``weight_hh_l0`` (H, H), ``bias_ih_l0`` and ``bias_hh_l0`` (H,),
     and so on for each layer, with ``_reverse`` for the second direction; all from U(-k, k), k = 1 / sqrt(H).
 
     Raises:
-        ShapeError: x or h does not fit. ValueError: an argument out of range, or proj_size.
+        ShapeError: x or h does not fit. ValueError: an argument out of range.
 
     Source: Elman, "Finding structure in time", 1990.
 
@@ -159,7 +233,17 @@ class RNN(_RNNBase):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNN: unknown nonlinearity {nonlinearity!r}, choose 'tanh' or 'relu'")
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+            f"RNN_{nonlinearity.upper()}",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
         )
         self.nonlinearity = nonlinearity
 
@@ -168,14 +252,17 @@ class RNN(_RNNBase):
         return y, (h,)
 
 
-class LSTM(_RNNBase):
+class LSTM(RNNBase):
     """i, f, g, o = s(a_i), s(a_f), tanh(a_g), s(a_o); c_t = f c_(t-1) + i g; h_t = o tanh(c_t), in layers.
 
     a = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh, its rows in the order i, f, g, o; s is the sigmoid.
 
-    Arguments as :class:`RNN`, without a choice of nonlinearity. Shapes: x (T, N, I) or (T, I); the state (h, c), each
-    (layers x directions, N, H), zeros when left out; returns y (T, N, H) and the last (h, c). Parameters as
-    :class:`RNN`, with 4 H rows.
+    Arguments as :class:`RNN`, without a choice of nonlinearity, and:
+        proj_size: P, where h_t = W_hr o tanh(c_t) is to have fewer elements than c; 0 is none.
+
+    Shapes: x (T, N, I) or (T, I); the state (h, c), each (layers x directions, N, H), zeros when left out; returns y
+    (T, N, H) and the last (h, c); with a projection h and y end in P. Parameters as :class:`RNN`, with 4 H rows, and
+    ``weight_hr_l0`` (P, H).
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 
@@ -184,21 +271,41 @@ class LSTM(_RNNBase):
     ((5, 3, 20), (2, 3, 20), (2, 3, 20))
     """
 
-    gates = 4
     states = 2
 
     def __init__(self, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False,
                  proj_size=0, device=None, dtype=None):  # fmt: skip
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+            "LSTM",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
         )
 
     def _layer(self, input, state, weights, reverse):
-        y, h, c = F.lstm_layer(input, *state, *weights, reverse=reverse)
-        return y, (h, c)
+        if not self.proj_size:
+            y, h, c = F.lstm_layer(input, *state, *weights, reverse=reverse)
+            return y, (h, c)
+        # With m = o tanh(c) and h = W_hr m, W_hh h_(t-1) = (W_hh W_hr) m_(t-1): an LSTM without projection over m. The
+        # first step's W_hh h_0, which is no such product, comes in with that step's input.
+        (h, c), (w_ih, w_hh, *biases, w_hr) = state, weights
+        rest = fastdl.zeros(input.shape[0] - 1, *h.shape, dtype=h.dtype, device=h.device)
+        first = fastdl.cat((rest, h.unsqueeze(0)) if reverse else (h.unsqueeze(0), rest))
+        zero = fastdl.zeros_like(c)
+        m, last, c = F.lstm_layer(
+            fastdl.cat((input, first), -1), zero, c, fastdl.cat((w_ih, w_hh), 1), w_hh @ w_hr, *biases, reverse=reverse
+        )
+        return F.linear(m, w_hr), (F.linear(last, w_hr), c)
 
 
-class GRU(_RNNBase):
+class GRU(RNNBase):
     """r, z = s(a_r), s(a_z); n = tanh(W_in x_t + b_in + r (W_hn h_(t-1) + b_hn)); h_t = (1 - z) n + z h_(t-1), in layers.
 
     a = W_ih x_t + b_ih + W_hh h_(t-1) + b_hh, its rows in the order r, z, n; s is the sigmoid.
@@ -212,12 +319,20 @@ class GRU(_RNNBase):
     ((5, 3, 20), (2, 3, 20))
     """
 
-    gates = 3
-
     def __init__(self, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False,
                  proj_size=0, device=None, dtype=None):  # fmt: skip
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+            "GRU",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
         )
 
     def _layer(self, input, state, weights, reverse):
@@ -225,16 +340,20 @@ class GRU(_RNNBase):
         return y, (h,)
 
 
-class _RNNCellBase(Module):
-    """What the cells share: a layer's parameters, for sequences of one step."""
+class RNNCellBase(Module):
+    """What the cells share: a layer's parameters, for sequences of one step.
 
-    gates = 1
+    Args:
+        input_size, hidden_size, bias: as of :class:`RNNCell`.
+        num_chunks: rows of the weights for each hidden element: 1, 3 for a GRU, 4 for an LSTM.
+    """
+
     states = 1
 
-    def __init__(self, input_size, hidden_size, bias, device, dtype):
+    def __init__(self, input_size, hidden_size, bias, num_chunks, device=None, dtype=None):
         super().__init__()
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        rows = self.gates * hidden_size
+        rows = num_chunks * hidden_size
 
         def new(*shape):
             return Parameter(fastdl.empty(*shape, device=device, dtype=dtype))
@@ -281,7 +400,7 @@ class _RNNCellBase(Module):
         return text
 
 
-class RNNCell(_RNNCellBase):
+class RNNCell(RNNCellBase):
     """One step of :class:`RNN`: h' = tanh(W_ih x + b_ih + W_hh h + b_hh).
 
     Shapes: x (N, I) or (I,), h (N, H) or (H,), zeros when left out; returns h'. Parameters ``weight_ih`` (H, I),
@@ -294,14 +413,14 @@ class RNNCell(_RNNCellBase):
     def __init__(self, input_size, hidden_size, bias=True, nonlinearity="tanh", device=None, dtype=None):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"RNNCell: unknown nonlinearity {nonlinearity!r}, choose 'tanh' or 'relu'")
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input, hx=None):
         return self._step(F.rnn_layer, input, None if hx is None else (hx,), nonlinearity=self.nonlinearity)[0]
 
 
-class LSTMCell(_RNNCellBase):
+class LSTMCell(RNNCellBase):
     """One step of :class:`LSTM`.
 
     Shapes: x (N, I) or (I,), the state (h, c), each (N, H) or (H,), zeros when left out; returns the new (h, c).
@@ -312,17 +431,16 @@ class LSTMCell(_RNNCellBase):
     ((3, 20), (3, 20))
     """
 
-    gates = 4
     states = 2
 
     def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None):
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input, hx=None):
         return tuple(self._step(F.lstm_layer, input, hx))
 
 
-class GRUCell(_RNNCellBase):
+class GRUCell(RNNCellBase):
     """One step of :class:`GRU`.
 
     Shapes: x (N, I) or (I,), h (N, H) or (H,), zeros when left out; returns h'. Parameters as :class:`RNNCell`, with
@@ -332,10 +450,8 @@ class GRUCell(_RNNCellBase):
     (3, 20)
     """
 
-    gates = 3
-
     def __init__(self, input_size, hidden_size, bias=True, device=None, dtype=None):
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
     def forward(self, input, hx=None):
         return self._step(F.gru_layer, input, None if hx is None else (hx,))[0]

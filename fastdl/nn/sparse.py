@@ -84,3 +84,92 @@ class Embedding(Module):
         if self.scale_grad_by_freq:
             text += f", scale_grad_by_freq={self.scale_grad_by_freq}"
         return text
+
+
+class EmbeddingBag(Module):
+    """The sum, mean or maximum of the rows ``weight[i]`` in each bag of indices.
+
+    Args:
+        num_embeddings, embedding_dim: rows and their length.
+        max_norm, norm_type, scale_grad_by_freq: as of :class:`Embedding`.
+        mode: "sum", "mean" or "max".
+        sparse: not supported; gradients are dense.
+        include_last_offset: the offsets' last element is the end of the last bag.
+        padding_idx: a row that is zero at first, does not count in any bag and has no gradient.
+
+    Forward takes indices (B, N), or (N,) with ``offsets`` (B,) where each bag begins, and with mode "sum" factors of the
+    indices' shape, ``per_sample_weights``; the output is (B, embedding_dim). Parameter: ``weight`` (num_embeddings,
+    embedding_dim), from N(0, 1).
+
+    Raises:
+        IndexError: an index out of range. ValueError: padding_idx out of range, an unknown mode, or sparse.
+
+    >>> nn.EmbeddingBag(10, 3, mode="sum")(fd.tensor([1, 2, 4, 5]), fd.tensor([0, 3])).shape
+    (2, 3)
+    """
+
+    def __init__(self, num_embeddings, embedding_dim, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, mode="mean",
+                 sparse=False, _weight=None, include_last_offset=False, padding_idx=None, device=None, dtype=None):  # fmt: skip
+        super().__init__()
+        if sparse:
+            raise ValueError("EmbeddingBag: sparse gradients are not supported")
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ValueError(
+                    f"EmbeddingBag: padding_idx {padding_idx} must be within num_embeddings = {num_embeddings}"
+                )
+            padding_idx %= num_embeddings
+        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
+        self.mode, self.sparse, self.include_last_offset = mode, sparse, include_last_offset
+        if _weight is None:
+            self.weight = Parameter(fastdl.empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
+            self.reset_parameters()
+        else:
+            if tuple(_weight.shape) != (num_embeddings, embedding_dim):
+                raise fastdl.ShapeError(
+                    f"EmbeddingBag: weight {list(_weight.shape)} does not match num_embeddings, embedding_dim = "
+                    f"{[num_embeddings, embedding_dim]}"
+                )
+            self.weight = Parameter(_weight)
+
+    reset_parameters = Embedding.reset_parameters
+
+    @classmethod
+    def from_pretrained(cls, embeddings, freeze=True, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, mode="mean",
+                        sparse=False, include_last_offset=False, padding_idx=None):  # fmt: skip
+        """An EmbeddingBag over the rows of a matrix, not trained unless ``freeze=False``."""
+        if embeddings.ndim != 2:
+            raise fastdl.ShapeError(f"EmbeddingBag: expected a 2-d tensor of rows, got {list(embeddings.shape)}")
+        bag = cls(*embeddings.shape, max_norm, norm_type, scale_grad_by_freq, mode, sparse, embeddings,
+                  include_last_offset, padding_idx)  # fmt: skip
+        bag.weight.requires_grad = not freeze
+        return bag
+
+    def forward(self, input, offsets=None, per_sample_weights=None):
+        return F.embedding_bag(
+            input,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            self.sparse,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
+
+    def extra_repr(self):
+        text = f"{self.num_embeddings}, {self.embedding_dim}"
+        if self.max_norm is not None:
+            text += f", max_norm={self.max_norm}"
+        if self.norm_type != 2:
+            text += f", norm_type={self.norm_type}"
+        if self.scale_grad_by_freq:
+            text += f", scale_grad_by_freq={self.scale_grad_by_freq}"
+        text += f", mode={self.mode!r}"
+        if self.padding_idx is not None:
+            text += f", padding_idx={self.padding_idx}"
+        return text

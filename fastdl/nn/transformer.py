@@ -4,6 +4,7 @@ import copy
 
 import fastdl
 from fastdl.nn import functional as F
+from fastdl.nn import init
 from fastdl.nn.attention import MultiheadAttention
 from fastdl.nn.containers import ModuleList
 from fastdl.nn.dropout import Dropout
@@ -204,3 +205,78 @@ class TransformerDecoder(Module):
                 memory_is_causal,
             )
         return tgt if self.norm is None else self.norm(tgt)
+
+
+class Transformer(Module):
+    """An encoder over the source, and a decoder over the target and the encoder's output.
+
+    Args:
+        d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias: of all layers,
+            see :class:`TransformerEncoderLayer`.
+        num_encoder_layers, num_decoder_layers: how many.
+        custom_encoder, custom_decoder: modules to use in their place.
+
+    Forward takes ``src`` (S, N, E) and ``tgt`` (T, N, E), masks and key padding masks of each (``src_mask``, ``tgt_mask``,
+    ``memory_mask``, ``src_key_padding_mask``, ...) and ``src_is_causal``, ``tgt_is_causal``, ``memory_is_causal``.
+
+    Parameters: those of ``encoder`` and ``decoder``; matrices are drawn by :func:`fastdl.nn.init.xavier_uniform_`.
+
+    Raises:
+        ShapeError: src and tgt differ in batch or E.
+
+    Source: Vaswani et al., "Attention is all you need", 2017.
+
+    >>> net = nn.Transformer(8, 2, 1, 1, 16)
+    >>> net(fd.randn(5, 3, 8), fd.randn(4, 3, 8)).shape
+    (4, 3, 8)
+    """
+
+    def __init__(self, d_model=512, nhead=8, num_encoder_layers=6, num_decoder_layers=6, dim_feedforward=2048, dropout=0.1,
+                 activation=F.relu, custom_encoder=None, custom_decoder=None, layer_norm_eps=1e-5, batch_first=False,
+                 norm_first=False, bias=True, device=None, dtype=None):  # fmt: skip
+        super().__init__()
+        factory = {"bias": bias, "device": device, "dtype": dtype}
+        layer = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first)
+
+        def norm():
+            return LayerNorm(d_model, eps=layer_norm_eps, **factory)
+
+        self.encoder, self.decoder = custom_encoder, custom_decoder
+        if custom_encoder is None:
+            self.encoder = TransformerEncoder(TransformerEncoderLayer(*layer, **factory), num_encoder_layers, norm())
+        if custom_decoder is None:
+            self.decoder = TransformerDecoder(TransformerDecoderLayer(*layer, **factory), num_decoder_layers, norm())
+        self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
+        self._reset_parameters()
+
+    def _reset_parameters(self):
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                init.xavier_uniform_(parameter)
+
+    def forward(self, src, tgt, src_mask=None, tgt_mask=None, memory_mask=None, src_key_padding_mask=None,
+                tgt_key_padding_mask=None, memory_key_padding_mask=None, src_is_causal=None, tgt_is_causal=None,
+                memory_is_causal=False):  # fmt: skip
+        batch = 0 if self.batch_first else 1
+        if src.ndim != tgt.ndim or src.ndim not in (2, 3) or (src.ndim == 3 and src.shape[batch] != tgt.shape[batch]):
+            raise fastdl.ShapeError(f"Transformer: src {list(src.shape)} and tgt {list(tgt.shape)} need one batch")
+        if src.shape[-1] != self.d_model or tgt.shape[-1] != self.d_model:
+            raise fastdl.ShapeError(
+                f"Transformer: src {list(src.shape)} and tgt {list(tgt.shape)} need last dimension d_model = {self.d_model}"
+            )
+        memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
+        return self.decoder(
+            tgt,
+            memory,
+            tgt_mask=tgt_mask,
+            memory_mask=memory_mask,
+            tgt_key_padding_mask=tgt_key_padding_mask,
+            memory_key_padding_mask=memory_key_padding_mask,
+            tgt_is_causal=tgt_is_causal,
+            memory_is_causal=memory_is_causal,
+        )
+
+    @staticmethod
+    def generate_square_subsequent_mask(sz, device=None, dtype=None):
+        """The causal mask (sz, sz): 0 on and below the diagonal, -inf above."""
+        return generate_square_subsequent_mask(sz, device, dtype)

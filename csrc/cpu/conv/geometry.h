@@ -80,6 +80,8 @@ struct ConvBlocks {
 
   FASTDL_INLINE ConvBlocks(int64_t images_, int64_t rows_, int64_t columns_, int64_t pixels)
       : images(images_), rows(rows_), columns(columns_) {
+    image_parts = row_parts = column_parts = 1;
+    if (images * rows * columns == 0) return;  // a phase of a stride that is wider than the image
     column_parts = parts(columns, pixels);
     row_parts = parts(rows, pixels / largest(columns, column_parts));
     image_parts = parts(images, pixels / (largest(columns, column_parts) * largest(rows, row_parts)));

@@ -6,7 +6,9 @@ from fastdl.nn.functional.embedding import one_hot
 
 __all__ = [
     "celu",
+    "celu_",
     "elu",
+    "elu_",
     "gelu",
     "glu",
     "gumbel_softmax",
@@ -14,7 +16,9 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
     "leaky_relu",
+    "leaky_relu_",
     "log_softmax",
     "logsigmoid",
     "mish",
@@ -22,7 +26,10 @@ __all__ = [
     "relu",
     "relu6",
     "relu_",
+    "rrelu",
+    "rrelu_",
     "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "softmax",
@@ -30,9 +37,11 @@ __all__ = [
     "softplus",
     "softshrink",
     "softsign",
+    "swiglu",
     "tanh",
     "tanhshrink",
     "threshold",
+    "threshold_",
 ]
 
 
@@ -57,6 +66,42 @@ def relu(input, inplace=False):
 def relu_(input):
     """:func:`relu` in place."""
     return input.relu_()
+
+
+def leaky_relu_(input, negative_slope=0.01):
+    """:func:`leaky_relu` in place."""
+    return leaky_relu(input, negative_slope, True)
+
+
+def elu_(input, alpha=1.0):
+    """:func:`elu` in place."""
+    return elu(input, alpha, True)
+
+
+def selu_(input):
+    """:func:`selu` in place."""
+    return selu(input, True)
+
+
+def celu_(input, alpha=1.0):
+    """:func:`celu` in place."""
+    return celu(input, alpha, True)
+
+
+def hardtanh_(input, min_val=-1.0, max_val=1.0):
+    """:func:`hardtanh` in place."""
+    return hardtanh(input, min_val, max_val, True)
+
+
+def threshold_(input, threshold, value):
+    """:func:`threshold` in place."""
+    mask = input <= threshold
+    return input.masked_fill_(mask, value)
+
+
+def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
+    """:func:`rrelu` in place."""
+    return rrelu(input, lower, upper, training, True)
 
 
 def relu6(input, inplace=False):
@@ -97,9 +142,28 @@ def prelu(input, weight):
         raise fastdl.ShapeError(
             f"prelu: weight {list(weight.shape)} for an input of {list(input.shape)}, expected [1] or [{channels}]"
         )
-    if weight.numel() != 1:
-        weight = weight.view(-1, *(1,) * (input.ndim - 2))
+    weight = weight.view(-1, *(1,) * (input.ndim - 2)) if weight.numel() != 1 else weight.reshape(())
     return fastdl.where(input > 0, input, weight * input)
+
+
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
+    """x for x >= 0, else a x, with a from U(lower, upper) for each element in training, else (lower + upper) / 2.
+
+    Raises:
+        ValueError: lower is above upper.
+
+    Source: Xu et al., "Empirical evaluation of rectified activations in convolutional network", 2015.
+
+    >>> F.rrelu(fd.tensor([-1.0, 2.0]), 0.25, 0.75).tolist()
+    [-0.5, 2.0]
+    """
+    if lower > upper:
+        raise fastdl.ValueError(f"rrelu: lower must be at most upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    slope = fastdl.empty_like(input.detach()).uniform_(lower, upper)
+    y = fastdl.where(input >= 0, input, input * slope)
+    return input.copy_(y) if inplace else y
 
 
 def elu(input, alpha=1.0, inplace=False):
@@ -305,13 +369,25 @@ def glu(input, dim=-1):
     return a * b.sigmoid()
 
 
-def gumbel_softmax(logits, tau=1, hard=False, dim=-1):
+def swiglu(gate, input):
+    """silu(gate) input, elementwise: the gate of :class:`fastdl.nn.SwiGLU`.
+
+    Source: Shazeer, "GLU variants improve transformer", 2020.
+
+    >>> F.swiglu(fd.tensor([0.0]), fd.tensor([3.0])).tolist()
+    [0.0]
+    """
+    return _C.silu(gate) * input
+
+
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     """softmax((x + g) / tau) along ``dim``, with g from the Gumbel distribution: a differentiable sample.
 
     Args:
         logits: unnormalized log-probabilities (*).
         tau: the temperature.
         hard: return the one-hot vector of the largest; its gradient is that of the soft sample.
+        eps: without effect.
 
     Source: Jang et al., "Categorical reparameterization with Gumbel-softmax", 2017.
 

@@ -7,9 +7,12 @@ from fastdl import _C
 
 __all__ = [
     "alpha_dropout",
+    "drop_path",
     "dropout",
     "dropout1d",
     "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
 ]
 
 
@@ -67,6 +70,26 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
     return _dropout_channels("dropout2d", input, p, training, inplace, (3, 4), 2)
 
 
+def dropout3d(input, p=0.5, training=True, inplace=False):
+    """:func:`dropout` of whole channels of (N, C, D, H, W) or (C, D, H, W).
+
+    >>> F.dropout3d(fd.ones(1, 1, 1, 1, 2), training=False).tolist()
+    [[[[[1.0, 1.0]]]]]
+    """
+    return _dropout_channels("dropout3d", input, p, training, inplace, (4, 5), 3)
+
+
+def _alpha_dropout(input, p, training, inplace, shape):
+    _check_probability(p)
+    if not training or p == 0.0:
+        return input
+    limit = -1.7580993408473766
+    scale = 0.0 if p == 1.0 else 1.0 / math.sqrt((1 - p) * (1 + p * limit * limit))
+    kept = _C.dropout(fastdl.ones(*shape, dtype=input.dtype, device=input.device), p, True) * (1 - p)  # 1 where kept
+    y = input * (kept * scale) + (1 - kept) * (limit * scale) - p * limit * scale
+    return input.copy_(y) if inplace else y
+
+
 def alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Dropout that keeps mean 0 and variance 1: dropped elements are SELU's limit at -infinity, then all are scaled and
     shifted.
@@ -76,11 +99,35 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False):
     >>> F.alpha_dropout(fd.ones(2)).tolist()
     [1.0, 1.0]
     """
+    return _alpha_dropout(input, p, training, inplace, input.shape)
+
+
+def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """:func:`alpha_dropout` of whole channels of (N, C, *).
+
+    Raises:
+        ShapeError: fewer than 2 dimensions.
+
+    >>> F.feature_alpha_dropout(fd.ones(1, 1, 2)).tolist()
+    [[[1.0, 1.0]]]
+    """
+    if training and input.ndim < 2:
+        raise fastdl.ShapeError(f"feature_alpha_dropout: needs 2 or more dimensions, got {list(input.shape)}")
+    return _alpha_dropout(input, p, training, inplace, (*input.shape[:2], *(1,) * (input.ndim - 2)))
+
+
+def drop_path(input, p=0.0, training=True):
+    """:func:`dropout` of whole samples (N, *), for the branch of a residual block: stochastic depth.
+
+    Source: Huang et al., "Deep networks with stochastic depth", 2016.
+
+    >>> F.drop_path(fd.ones(2, 3), 0.5, training=False).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
     _check_probability(p)
     if not training or p == 0.0:
         return input
-    limit = -1.7580993408473766
-    scale = 0.0 if p == 1.0 else 1.0 / math.sqrt((1 - p) * (1 + p * limit * limit))
-    kept = _C.dropout(fastdl.ones_like(input), p, True) * (1 - p)  # 1 where kept
-    y = input * (kept * scale) + (1 - kept) * (limit * scale) - p * limit * scale
-    return input.copy_(y) if inplace else y
+    if input.ndim == 0:
+        raise fastdl.ShapeError("drop_path: needs a dimension of samples, got a number")
+    shape = (input.shape[0], *(1,) * (input.ndim - 1))
+    return input * _C.dropout(fastdl.ones(*shape, dtype=input.dtype, device=input.device), p, True)

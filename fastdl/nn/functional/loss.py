@@ -50,7 +50,7 @@ def cross_entropy(
     Raises:
         IndexError: a label outside [0, C) that is not ignore_index.
         ShapeError: a target or weight of the wrong shape.
-        ValueError: an unknown reduction, or label_smoothing outside [0, 1].
+        ValueError: an unknown reduction, label_smoothing outside [0, 1], or ignore_index with class probabilities.
 
     Szegedy et al., "Rethinking the Inception architecture", 2016 (label smoothing).
 
@@ -58,6 +58,8 @@ def cross_entropy(
     tensor(0.6931)
     """
     reduction = reduction_from(size_average, reduce, reduction)
+    if ignore_index >= 0 and target.is_floating_point():
+        raise _C.ValueError(f"cross_entropy: ignore_index {ignore_index} does not go with class probabilities")
     return _C.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
 
 

@@ -1,12 +1,15 @@
 """Normalization over batches, layers, groups and channels."""
 
+import fastdl
 from fastdl import _C
+from fastdl.nn.functional.padding import pad
 
 __all__ = [
     "batch_norm",
     "group_norm",
     "instance_norm",
     "layer_norm",
+    "local_response_norm",
     "normalize",
     "rms_norm",
 ]
@@ -24,13 +27,15 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
 
     Raises:
         ShapeError: statistics or weights that are not one number a channel.
-        ValueError: training with one value a channel, or evaluation without statistics.
+        ValueError: training with one value a channel, evaluation without statistics, or an eps that is not positive.
 
     Ioffe and Szegedy, "Batch normalization", 2015.
 
-    >>> F.batch_norm(fd.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
+    >>> F.batch_norm(fd.tensor([[1.0], [3.0]]), None, None, training=True, eps=1e-12).tolist()
     [[-1.0], [1.0]]
     """
+    if eps <= 0:
+        raise _C.ValueError(f"batch_norm: eps must be positive, got {eps}")
     return _C.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
@@ -73,13 +78,40 @@ def instance_norm(
     return y if bias is None else y + _C.reshape(bias, shape)
 
 
-def normalize(input, p=2.0, dim=1, eps=1e-12):
+def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     """x / max(|x|_p, eps) along ``dim``.
 
     >>> F.normalize(fd.tensor([[3.0, 4.0]])).tolist()
     [[0.6000000238418579, 0.800000011920929]]
     """
-    return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
+    y = input / input.norm(p, dim, keepdim=True).clamp(min=eps)
+    return y if out is None else out.copy_(y)
+
+
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
+    """x / (k + alpha mean of x^2 over `size` channels around)^beta, channels outside counting as zeros.
+
+    Args:
+        input: (N, C, *).
+        size: how many channels; of an even number one more lies before than after.
+
+    Raises:
+        ShapeError: fewer than 3 dimensions. ValueError: a size that is not positive.
+
+    Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012.
+
+    >>> F.local_response_norm(fd.ones(1, 2, 1), 1, alpha=3.0, beta=1.0).flatten().tolist()
+    [0.25, 0.25]
+    """
+    if input.ndim < 3:
+        raise fastdl.ShapeError(f"local_response_norm: needs 3 or more dimensions, got {list(input.shape)}")
+    if size < 1:
+        raise fastdl.ValueError(f"local_response_norm: size must be positive, got {size}")
+    if input.numel() == 0:
+        return input
+    squares = (input * input).reshape(input.shape[0], 1, input.shape[1], -1)
+    means = _C.avg_pool(pad(squares, (0, 0, size // 2, (size - 1) // 2)), 2, (size, 1), 1)
+    return input / (means.reshape(input.shape) * alpha + k) ** beta
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):

@@ -1,4 +1,4 @@
-"""Padding and resampling."""
+"""Padding."""
 
 import math
 
@@ -6,8 +6,6 @@ import fastdl
 
 __all__ = [
     "pad",
-    "pixel_shuffle",
-    "pixel_unshuffle",
 ]
 
 
@@ -45,7 +43,11 @@ def pad(input, pad, mode="constant", value=None):
         return _pad_constant(input, sides, 0.0 if value is None else value)
     for dim, left, right in sides:
         size = input.shape[dim]
-        most = {"reflect": size - 1, "circular": size, "replicate": math.inf if size else 0}[mode]
+        most = {
+            "reflect": size - 1,
+            "circular": size + min(left, 0) + min(right, 0),
+            "replicate": math.inf if size else 0,
+        }[mode]
         if max(left, right) > most or size + left + right < 0:
             raise fastdl.ShapeError(
                 f"pad: cannot {mode} {left} and {right} elements from dimension {dim} of {list(input.shape)}"
@@ -55,7 +57,9 @@ def pad(input, pad, mode="constant", value=None):
             if mode == "replicate":
                 index = [min(max(i, 0), size - 1) for i in wanted]
             elif mode == "circular":
-                index = [i % size for i in wanted]
+                # What is taken away first is not wrapped around either.
+                first, kept = max(-left, 0), size - max(-left, 0) - max(-right, 0)
+                index = [first + (i - first) % kept for i in wanted]
             else:
                 index = [abs(i) if i < size else 2 * (size - 1) - i for i in wanted]
             input = input[(slice(None),) * dim + (fastdl.tensor(index, dtype=fastdl.int64, device=input.device),)]
@@ -76,41 +80,3 @@ def _pad_constant(input, sides, value):
     y = fastdl.full(shape, value, dtype=input.dtype, device=input.device)
     y[tuple(outside)] = input[tuple(inside)]
     return y
-
-
-def pixel_shuffle(input, upscale_factor):
-    """(*, C r^2, H, W) to (*, C, H r, W r): channels become positions.
-
-    Raises:
-        ShapeError: fewer than 3 dimensions, or channels that do not divide by r^2.
-
-    Source: Shi et al., "Real-time single image and video super-resolution", 2016.
-
-    >>> F.pixel_shuffle(fd.zeros(1, 9, 4, 4), 3).shape
-    (1, 1, 12, 12)
-    """
-    r = upscale_factor
-    if input.ndim < 3 or input.shape[-3] % (r * r):
-        raise fastdl.ShapeError(f"pixel_shuffle: {list(input.shape)} needs channels that divide by {r} x {r}")
-    *lead, channels, height, width = input.shape
-    n, c = len(lead), channels // (r * r)
-    y = input.reshape(*lead, c, r, r, height, width).permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    return y.reshape(*lead, c, height * r, width * r)
-
-
-def pixel_unshuffle(input, downscale_factor):
-    """(*, C, H r, W r) to (*, C r^2, H, W): the inverse of :func:`pixel_shuffle`.
-
-    Raises:
-        ShapeError: fewer than 3 dimensions, or a size that does not divide by r.
-
-    >>> F.pixel_unshuffle(fd.zeros(1, 1, 12, 12), 3).shape
-    (1, 9, 4, 4)
-    """
-    r = downscale_factor
-    if input.ndim < 3 or input.shape[-2] % r or input.shape[-1] % r:
-        raise fastdl.ShapeError(f"pixel_unshuffle: height and width of {list(input.shape)} need to divide by {r}")
-    *lead, c, height, width = input.shape
-    n = len(lead)
-    y = input.reshape(*lead, c, height // r, r, width // r, r).permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
-    return y.reshape(*lead, c * r * r, height // r, width // r)
