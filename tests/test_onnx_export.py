@@ -127,7 +127,7 @@ def test_layers(path, name):
 
 X = fd.tensor([[0.5, -1.5, 2.0], [3.0, 0.25, -0.75]])
 INTS = fd.tensor([[5, -3, 2], [7, 4, -6]])
-UNARY = """abs acos asin atan ceil cos cosh erf exp exp2 expm1 floor isfinite isinf isnan log10 log1p log2 neg reciprocal relu
+UNARY = """abs acos acosh asin asinh atan atanh ceil cos cosh erf erfc exp exp2 expm1 floor isfinite isinf isnan log10 log1p log2 neg reciprocal relu
 round rsqrt sigmoid sign sin sinh sqrt square tan tanh trunc""".split()
 FUNCTIONS = {
     "scaled add": lambda x: fd.add(x, x.t().reshape(2, 3), alpha=2) - fd.sub(x, 1.5, alpha=3),
@@ -194,12 +194,36 @@ def test_ops(path, name):
 
 @pytest.mark.parametrize("name", UNARY)
 def test_unary_ops(path, name):
-    x = X / 4 if name in ("acos", "asin") else X.abs() + 0.1 if name.startswith("log") or "sqrt" in name else X
+    x = (
+        X / 4
+        if name in ("acos", "asin", "atanh")
+        else X.abs() + 1.1
+        if name == "acosh"
+        else X.abs() + 0.1
+        if name.startswith("log") or "sqrt" in name
+        else X
+    )
     round_trip(getattr(fd, name), (x,), path)
 
 
 def test_integers(path):
     round_trip(lambda x: (x // 3, x % 3, x * x - 2, -x, x.abs(), x & 6, x | 1, x ^ 3, ~x, x / 2), (INTS,), path)
+
+
+def test_shifts(path):
+    round_trip(lambda x: (x << 1, x >> 1, fd.hypot(x.float(), fd.ones(3))), (INTS,), path)
+
+
+def operators_in_place(x):
+    y = x.abs()
+    y **= 2
+    y //= 0.3
+    y %= 0.5
+    return y, (x * 2).sinh_().atan_().floor_divide_(0.3)
+
+
+def test_operators_that_write_in_place(path):
+    round_trip(operators_in_place, (X,), path)
 
 
 def in_place(x):

@@ -119,6 +119,8 @@ class Tracer:
                     "...); the file would always do what it says now"
                 )
             return
+        if op == "assign":  # (the name of what is done in place, the tensor, its new value)
+            op, arguments = "copy_", arguments[1:]
         in_place = op.endswith("_") or op == "setitem"
         if op in _EMPTY or not any(id(t) in self.traced for t in _tensors(arguments)):
             for t in _tensors((result,)):

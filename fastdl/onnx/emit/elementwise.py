@@ -126,6 +126,28 @@ def _remainder(g, out, a, b):
     return g.node("Sub", [x, g.node("Mul", [g.node("Floor", [g.node("Div", [x, y])]), y])])
 
 
+def _erfc(g, out, x):
+    return g.node("Sub", [g.constant(1, out.dtype), g.node("Erf", [g.name(x, out.dtype)])])
+
+
+def _hypot(g, out, a, b):
+    squares = [g.node("Mul", [v, v]) for v in (g.name(a, out.dtype), g.name(b, out.dtype))]
+    return g.node("Sqrt", [g.node("Add", squares)])
+
+
+def _shift(left):
+    """By a power of two: ONNX shifts unsigned numbers only."""
+
+    def emit(g, out, x, by):
+        power = g.node("Pow", [g.constant(2, out.dtype), g.name(by, out.dtype)])
+        value = g.name(x, out.dtype)
+        if left:
+            return g.node("Mul", [value, power])
+        return g.node("Div", [g.node("Sub", [value, g.node("Mod", [value, power])]), power])
+
+    return emit
+
+
 def _fmod(g, out, a, b):
     return g.node("Mod", [g.name(a, out.dtype), g.name(b, out.dtype)], fmod=1)
 
@@ -203,14 +225,19 @@ def _gelu(g, out, x, approximate="none"):
 EMITTERS = {
     "abs": unary("Abs"),
     "acos": unary("Acos"),
+    "acosh": unary("Acosh"),
     "add": scaled("Add"),
     "addcdiv": _addc("Div"),
     "addcmul": _addc("Mul"),
     "asin": unary("Asin"),
+    "asinh": unary("Asinh"),
     "atan": unary("Atan"),
+    "atanh": unary("Atanh"),
     "bitwise_and": bitwise("And"),
+    "bitwise_left_shift": _shift(True),
     "bitwise_not": _bitwise_not,
     "bitwise_or": bitwise("Or"),
+    "bitwise_right_shift": _shift(False),
     "bitwise_xor": bitwise("Xor"),
     "ceil": unary("Ceil"),
     "celu": _with("Celu", "alpha"),
@@ -221,6 +248,7 @@ EMITTERS = {
     "elu": _with("Elu", "alpha"),
     "eq": comparison("Equal"),
     "erf": unary("Erf"),
+    "erfc": _erfc,
     "exp": unary("Exp"),
     "exp2": _exp2,
     "expm1": _expm1,
@@ -233,6 +261,7 @@ EMITTERS = {
     "hardsigmoid": unary("HardSigmoid", alpha=1 / 6, beta=0.5),
     "hardswish": unary("HardSwish"),
     "hardtanh": _hardtanh,
+    "hypot": _hypot,
     "isfinite": _isfinite,
     "isinf": predicate("IsInf"),
     "isnan": predicate("IsNaN"),
