@@ -9,7 +9,56 @@ from opdb_row import resolve, samples, with_arrays
 import fastdl as fd
 
 # The shapes of their results, or their checks, depend on values.
-NOT_CAPTURED = {"nonzero", "masked_select", "repeat_interleave", "one_hot"}
+ON_VALUES = {
+    "nonzero",
+    "masked_select",
+    "repeat_interleave",
+    "one_hot",
+    "argwhere",
+    "bincount",
+    "ctc_loss of logits",
+    "histc",
+    "index_fill",
+    "interpolate bicubic antialias",
+    "interpolate bilinear antialias",
+    "masked_scatter",
+    "nanquantile",
+    "nn.functional.embedding_bag",
+    "nn.functional.gaussian_nll_loss",
+    "nn.functional.multi_margin_loss",
+    "nn.functional.multilabel_margin_loss",
+    "nn.functional.pdist",
+    "quantile",
+    "tril_indices",
+    "triu_indices",
+    "unique",
+    "unique dim",
+    "unique_consecutive",
+    "unravel_index",
+}
+# LAPACK on the host computes them.
+ON_HOST = {
+    "cholesky_solve",
+    "linalg.cholesky",
+    "linalg.det",
+    "linalg.eigh",
+    "linalg.eigvalsh",
+    "linalg.inv",
+    "linalg.lstsq",
+    "linalg.lu",
+    "linalg.matrix_exp",
+    "linalg.matrix_norm -2",
+    "linalg.matrix_norm 2",
+    "linalg.matrix_norm nuc",
+    "linalg.pinv",
+    "linalg.qr",
+    "linalg.slogdet",
+    "linalg.solve",
+    "linalg.solve_triangular",
+    "linalg.svd",
+    "linalg.svdvals",
+}
+NOT_CAPTURED = ON_VALUES | ON_HOST
 
 
 def leaves_of(row, args):

@@ -247,9 +247,10 @@ void describe(const char*, const ArgReduceArgs& a, Operands& o) {
   o.write(a.indices);
   o.flops = product(a.in);
 }
-void describe(const char*, const CumsumArgs& a, Operands& o) {
+void describe(const char*, const ScanArgs& a, Operands& o) {
   o.read(a.in);
   o.write(a.out);
+  if (a.op == ScanOp::max || a.op == ScanOp::min) o.write(a.indices);
   o.flops = product(a.in);
 }
 void describe(const char*, const SortArgs& a, Operands& o) {
