@@ -54,10 +54,11 @@ from .version import __version__ as __version__
 # isort: on
 
 # Loaded when first used, so that `import fastdl` stays short.
-_SUBMODULES = ("cuda", "data", "datasets", "fft", "linalg", "models", "nn", "optim", "train")
+_SUBMODULES = ("amp", "cuda", "data", "datasets", "fft", "linalg", "models", "nn", "optim", "train")
 _LAZY = {
     name: module
     for module, names in {
+        "amp": "autocast clear_autocast_cache get_autocast_dtype is_autocast_cache_enabled is_autocast_enabled",
         "serialize": "save load",
         "spectral": "bartlett_window blackman_window hamming_window hann_window kaiser_window stft",
         "nn.functional": "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear celu conv1d "

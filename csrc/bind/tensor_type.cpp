@@ -6,6 +6,7 @@
 #include "bind/errors.h"
 #include "bind/indexing.h"
 #include "bind/interop.h"
+#include "ops/autocast.h"
 
 namespace fastdl::bind {
 
@@ -102,7 +103,7 @@ template <Tensor (*Op)(const Tensor&)> PyObject* unary(PyObject* a) {
 
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
   if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
-  return binary<ops::pow>(a, b);
+  return binary<widen<&ops::pow>>(a, b);
 }
 
 PyObject* inplace_power(PyObject* a, PyObject* b, PyObject* modulus) {
@@ -331,7 +332,7 @@ bool init_tensor_type(PyObject* module) {
       slot(Py_nb_floor_divide, binary<ops::floor_divide>),
       slot(Py_nb_remainder, binary<ops::remainder>),
       slot(Py_nb_power, power),
-      slot(Py_nb_matrix_multiply, binary<ops::matmul>),
+      slot(Py_nb_matrix_multiply, binary<lower<&ops::matmul>>),
       slot(Py_nb_and, binary<ops::bitwise_and>),
       slot(Py_nb_or, binary<ops::bitwise_or>),
       slot(Py_nb_xor, binary<ops::bitwise_xor>),
