@@ -76,7 +76,7 @@ void init_ops(PyObject* m) {
   both<widen<&ops::log1p>>(m, "log1p(input)");
   both<&ops::erf>(m, "erf(input)");
   both<&ops::erfc>(m, "erfc(input)");
-  both<&ops::erfinv>(m, "erfinv(input)");
+  both<widen<&ops::erfinv>>(m, "erfinv(input)");
   def<&ops::ndtri>(m, "ndtri(input)");
   both<&ops::lgamma>(m, "lgamma(input)");
   both<&ops::digamma>(m, "digamma(input)");
