@@ -5,8 +5,8 @@ from ._C import Tensor
 
 __all__ = [
     "arange", "as_tensor", "cpu_level", "empty", "empty_cache", "empty_like", "eye", "from_numpy", "full",
-    "full_like", "get_default_dtype", "get_num_threads", "is_tensor", "linspace", "log_softmax", "memory_stats",
-    "numel", "ones", "ones_like", "reset_peak_memory_stats", "set_default_dtype", "set_num_threads", "softmax",
+    "full_like", "get_default_device", "get_default_dtype", "get_num_threads", "is_tensor", "linspace", "log_softmax", "memory_stats",
+    "numel", "ones", "ones_like", "reset_peak_memory_stats", "set_default_device", "set_default_dtype", "set_num_threads", "softmax",
     "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
@@ -30,7 +30,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     Args:
         data: a number, a nested sequence of numbers, an array or a tensor.
         dtype: found from the data when None (Python floats give the default dtype, ints int64).
-        device: 'cpu' when None.
+        device: the default device when None (see `set_default_device`); that of `data` where it is a tensor.
         requires_grad: whether backward computes a gradient for it.
 
     Raises:
@@ -75,7 +75,7 @@ def empty(*size, dtype=None, device=None, requires_grad=False):
         ShapeError: a negative size.
         OutOfMemoryError: more memory than there is.
     """
-    return _finish(_C.empty(_size(size), dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+    return _finish(_C.empty(_size(size), dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
 
 
 def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
@@ -83,7 +83,7 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
     if dtype is None:
         kind = type(fill_value)
         dtype = _C.bool if kind is bool else _C.int64 if kind is int else _C.default_dtype()
-    return _finish(_C.full(size, fill_value, dtype, device or "cpu"), requires_grad)
+    return _finish(_C.full(size, fill_value, dtype, device or _C.default_device()), requires_grad)
 
 
 def zeros(*size, dtype=None, device=None, requires_grad=False):
@@ -93,22 +93,29 @@ def zeros(*size, dtype=None, device=None, requires_grad=False):
     >>> fd.zeros(2, 3).shape
     (2, 3)
     """
-    return _finish(_C.full(_size(size), 0, dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+    return _finish(_C.full(_size(size), 0, dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
 
 
 def ones(*size, dtype=None, device=None, requires_grad=False):
     """A tensor of ones."""
-    return _finish(_C.full(_size(size), 1, dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+    return _finish(_C.full(_size(size), 1, dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
+
+
+def _like(input, dtype, device):
+    """Uninitialised memory in the layout of `input`, on its device unless another is named."""
+    if device is None or _C.device(device) == input.device:
+        return _C.empty_like(input, dtype or input.dtype)
+    return _C.empty(input.shape, dtype or input.dtype, device)
 
 
 def empty_like(input, *, dtype=None, device=None, requires_grad=False):
     """A tensor of undefined contents with the shape, layout and, by default, the dtype of `input`."""
-    return _finish(_C.empty_like(input, dtype or input.dtype), requires_grad)
+    return _finish(_like(input, dtype, device), requires_grad)
 
 
 def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
     """A tensor filled with one value, like `input` otherwise."""
-    return _finish(_C.empty_like(input, dtype or input.dtype).fill_(fill_value), requires_grad)
+    return _finish(_like(input, dtype, device).fill_(fill_value), requires_grad)
 
 
 def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
@@ -139,7 +146,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
             not isinstance(v, float) and (not is_tensor(v) or not v.is_floating_point()) for v in (start, end, step)
         )
         dtype = _C.int64 if integers else _C.default_dtype()
-    return _finish(_C.arange(start, end, step, dtype, device or "cpu"), requires_grad)
+    return _finish(_C.arange(start, end, step, dtype, device or _C.default_device()), requires_grad)
 
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
@@ -154,7 +161,7 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
     """
     if steps < 0:
         raise _C.ValueError(f"linspace: steps {steps} must not be negative")
-    places = _C.arange(0, int(steps), 1, _C.float64, device or "cpu")
+    places = _C.arange(0, int(steps), 1, _C.float64, device or _C.default_device())
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
     # Counted from the nearer end, so that both ends are exact.
     values = _C.where(
@@ -224,6 +231,25 @@ def set_default_dtype(d):
         DTypeError: not a floating-point dtype.
     """
     _C.set_default_dtype(d)
+
+
+def get_default_device():
+    """The device of tensors made without naming one: the CPU unless set."""
+    return _C.default_device()
+
+
+def set_default_device(device):
+    """Sets the device of tensors made without naming one.
+
+    Raises:
+        DeviceError: there is no such device.
+
+    >>> import fastdl as fd
+    >>> fd.set_default_device("cpu")
+    >>> fd.zeros(2).device
+    device('cpu')
+    """
+    _C.set_default_device("cpu" if device is None else device)
 
 
 def get_num_threads():

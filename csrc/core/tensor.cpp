@@ -15,6 +15,7 @@ View Tensor::view() const {
   v.data = impl_->data;
   v.ndim = impl_->shape.size();
   v.dtype = impl_->dtype;
+  v.host = device().is_cpu();
   for (int i = 0; i < v.ndim; ++i) {
     v.shape[i] = impl_->shape[i];
     v.strides[i] = impl_->strides[i];

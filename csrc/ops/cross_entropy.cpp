@@ -16,11 +16,11 @@ namespace ops {
 namespace {
 
 void check_labels(const char* name, const Tensor& labels, int64_t classes, int64_t ignore_index) {
-  int64_t position = -1;
+  const Tensor found = empty({}, DType::i64, labels.device());
   launch(&KernelTable::find_bad_label, labels.device(),
-         FindBadLabelArgs{labels.data<int64_t>(), labels.numel(), classes, ignore_index, &position});
-  if (position >= 0)
-    throw IndexError(str(name, ": label ", labels.data<int64_t>()[position], " at position ", position,
+         FindBadLabelArgs{labels.data<int64_t>(), labels.numel(), classes, ignore_index, found.data<int64_t>()});
+  if (const int64_t position = item_scalar(found).i; position >= 0)
+    throw IndexError(str(name, ": label ", item_scalar(select(reshape(labels, {-1}), 0, position)).i, " at position ", position,
                          " is out of range for ", classes, " classes (expected 0 to ", classes - 1,
                          ", or ignore_index ", ignore_index, ")"));
 }

@@ -49,7 +49,7 @@ Tensor scalar_tensor(const Scalar& value) {
 
 Scalar item_scalar(const Tensor& t) {
   if (t.numel() != 1) throw ShapeError(str("item: expected one element, got shape ", t.shape()));
-  if (!t.device().is_cpu()) throw DeviceError("item: copy the tensor to the CPU first");
+  if (!t.device().is_cpu()) return item_scalar(to_device(detach(t), Device{}));
   switch (t.dtype()) {
     case DType::b8: return *t.data<bool>();
     case DType::u8: return int64_t{*t.data<uint8_t>()};
@@ -74,7 +74,7 @@ double item(const Tensor& t) { return item_scalar(t).d; }
 void check_same_device(const char* op, std::initializer_list<InputRef> tensors) {
   const Tensor* first = nullptr;
   for (const InputRef& r : tensors) {
-    if (!r.tensor || !r.tensor->defined() || r.tensor->is_wrapped_number()) continue;
+    if (!r.tensor || !r.tensor->defined() || is_number(*r.tensor)) continue;
     if (!first) first = r.tensor;
     else if (!(r.tensor->device() == first->device()))
       throw DeviceError(str(op, ": tensors on ", first->device().name(), " and ", r.tensor->device().name(), ", expected one device"));
@@ -104,6 +104,7 @@ View broadcast_view(const Tensor& t, const Shape& shape) {
   View v;
   v.data = t.data();
   v.dtype = t.dtype();
+  v.host = t.device().is_cpu();
   v.ndim = shape.size();
   const int lead = shape.size() - t.ndim();
   for (int i = 0; i < v.ndim; ++i) {

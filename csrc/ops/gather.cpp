@@ -10,16 +10,16 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t limit, int dim
   if (!is_integral(index.dtype())) throw DTypeError(str(op, ": index is ", index.dtype(), ", expected int64"));
   const Tensor dense = contiguous(to_dtype(detach(index), DType::i64));
   if (dense.numel() == 0) return dense;
-  int64_t position = -1;
+  const Tensor position = empty({}, DType::i64, dense.device());
   FindBadLabelArgs args{};
   args.labels = dense.data<int64_t>();
   args.n = dense.numel();
   args.limit = limit;
   args.ignore_index = INT64_MIN;
-  args.position = &position;
+  args.position = position.data<int64_t>();
   launch(&KernelTable::find_bad_label, dense.device(), args);
-  if (position >= 0)
-    throw IndexError(str(op, ": index ", dense.data<int64_t>()[position], " is out of range for dimension ", dim,
+  if (const int64_t bad = item_scalar(position).i; bad >= 0)
+    throw IndexError(str(op, ": index ", item_scalar(select(reshape(dense, {-1}), 0, bad)).i, " is out of range for dimension ", dim,
                          " of size ", limit, " of input ", input));
   return dense;
 }
@@ -76,7 +76,7 @@ Tensor scatter_into(const char* op, const Tensor& self, int64_t dim, const Tenso
   check_extents(op, "input", self, index, d);
   Tensor values = source;
   if (source.ndim() == 0) {  // a number
-    values = expand(source, index.shape());
+    values = expand(to_device(source, self.device()), index.shape());
   } else {
     check_extents(op, "src", source, index, -1);
     for (int k = 0; k < index.ndim(); ++k)

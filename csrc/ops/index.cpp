@@ -45,7 +45,8 @@ Places find_places(const char* op, const Tensor& t, const TensorList& indices) {
   args.offsets = places.offsets.data<int64_t>();
   args.bad = bad.data<int64_t>();
   if (places.offsets.numel() > 0) launch(&KernelTable::index_offsets, t.device(), args);
-  if (const int64_t* b = bad.data<int64_t>(); b[0]) {
+  const Tensor noted = to_device(bad, Device{});
+  if (const int64_t* b = noted.data<int64_t>(); b[0]) {
     int dim = 0;
     for (int64_t seen = -1; dim < kMaxDims && (seen += places.indexed[dim]) < b[1];) ++dim;
     throw IndexError(str(op, ": index ", b[2], " is out of range for dimension ", dim, " of size ", t.shape()[dim], " of input ", t.shape()));
@@ -95,7 +96,7 @@ void put(const char* op, const Tensor& self, const TensorList& indices, const Te
   const Shape shape = result_shape(places, rest);
   if (!(broadcast_shapes(op, shape, values.shape()) == shape))
     throw ShapeError(str(op, ": values of shape ", values.shape(), " do not broadcast to the indexed shape ", shape));
-  const Tensor converted = to_dtype(detach(values), self.dtype());
+  const Tensor converted = to_dtype(to_device(detach(values), self.device()), self.dtype());
   if (shape.numel() > 0)
     launch(&KernelTable::index_scatter, self.device(),
            IndexScatterArgs{rest, places_first(broadcast_view(converted, shape), places), places.shape.size(), places.offsets.data<int64_t>(), accumulate});
@@ -189,7 +190,8 @@ TensorList nonzero_indices(const Tensor& mask) {
 
 TensorList expand_masks(const char* op, const Tensor& t, const TensorList& indices) {
   TensorList out;
-  for (const Tensor& index : indices) {
+  for (const Tensor& given : indices) {
+    const Tensor index = given.defined() ? to_device(given, t.device()) : given;
     if (!index.defined() || index.dtype() != DType::b8) {
       out.push_back(index.defined() && index.dtype() != DType::i64 && is_integral(index.dtype()) ? to_dtype(index, DType::i64) : index);
       continue;

@@ -1,0 +1,40 @@
+# The device libraries: fastdl/_cuda.so (nvcc) and fastdl/_cuda_sim.so (the same kernels on the simulated device).
+set(FASTDL_CUDA AUTO CACHE STRING "Build the CUDA library: AUTO (where nvcc 13 is found), ON or OFF")
+set(FASTDL_CUDA_ARCHS "80-real;86-real;89-real;90a-real;100-real;120" CACHE STRING
+    "GPU architectures, as in CMAKE_CUDA_ARCHITECTURES (the last brings PTX for newer ones)")
+option(FASTDL_CUDA_SIM "Build the simulated CUDA device, for tests without a GPU" OFF)
+
+file(GLOB cuda_kernels CONFIGURE_DEPENDS csrc/cuda/kernels/*.cu)
+list(APPEND cuda_kernels csrc/cuda/backend.cu)
+
+if(FASTDL_CUDA_SIM)
+  file(GLOB simulator CONFIGURE_DEPENDS csrc/cuda/sim/*.cpp)
+  set_source_files_properties(${cuda_kernels} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++")
+  add_library(_cuda_sim MODULE ${cuda_kernels} ${simulator})
+  target_link_libraries(_cuda_sim PRIVATE fastdl_options)
+  # Fibers on small stacks: no stack protector; vector types and storage types are read through each other's pointers.
+  target_compile_options(_cuda_sim PRIVATE -march=x86-64-v3 -O1 -g1 -fno-strict-aliasing -fno-stack-protector -Wno-unknown-pragmas)
+  set_target_properties(_cuda_sim PROPERTIES PREFIX "" SUFFIX ".so")
+  install(TARGETS _cuda_sim LIBRARY DESTINATION fastdl)
+endif()
+
+if(NOT FASTDL_CUDA STREQUAL "OFF" AND NOT FASTDL_CUDA_SIM)
+  set(CMAKE_CUDA_ARCHITECTURES ${FASTDL_CUDA_ARCHS})  # before the compiler is looked for, which would set another
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    enable_language(CUDA)
+  endif()
+  if(CMAKE_CUDA_COMPILER AND CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
+    set(CMAKE_CUDA_STANDARD 20)
+    set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+    add_library(_cuda MODULE ${cuda_kernels} csrc/cuda/device/runtime.cu)
+    target_include_directories(_cuda PRIVATE csrc)
+    target_compile_options(_cuda PRIVATE -O3 --expt-relaxed-constexpr --extended-lambda -Wno-deprecated-gpu-targets)
+    set_target_properties(_cuda PROPERTIES PREFIX "" SUFFIX ".so")
+    target_link_options(_cuda PRIVATE -Wl,-s)
+    install(TARGETS _cuda LIBRARY DESTINATION fastdl)
+  elseif(FASTDL_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "FASTDL_CUDA=ON: nvcc 13 or newer was not found")
+  endif()
+endif()

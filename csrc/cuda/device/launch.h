@@ -1,0 +1,82 @@
+// Launching a kernel:  launch(kernel<float>, {grid, block, sizeof(Shared)}, context, arguments...);
+#pragma once
+#include <tuple>
+#include <type_traits>
+
+#include "cuda/device/language.h"
+#include "kernels/context.h"
+#if FASTDL_SIMULATED
+#include "cuda/sim/runtime.h"
+#endif
+
+namespace fastdl::cuda {
+
+struct LaunchShape {
+  dim3 grid, block;
+  size_t shared_bytes = 0;
+  unsigned cluster = 1;  // blocks along x that share a cluster (sm_90)
+};
+
+// `items` threads of a grid in blocks of `block`, not more blocks than `limit`: kernels stride over the rest.
+inline unsigned blocks_for(int64_t items, int64_t block, int64_t limit = int64_t{1} << 30) {
+  const int64_t blocks = (items + block - 1) / block;
+  return static_cast<unsigned>(blocks < 1 ? 1 : blocks < limit ? blocks : limit);
+}
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), const LaunchShape& shape, const Context& context, Arguments&&... arguments) {
+  if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) return;
+#if FASTDL_SIMULATED
+  (void)context;
+  using Values = std::tuple<std::decay_t<Parameters>...>;
+  struct Call {
+    void (*kernel)(Parameters...);
+    Values values;
+  } call{kernel, Values(static_cast<std::decay_t<Parameters>>(arguments)...)};
+  std::apply([](const auto&... v) { (sim::check_arguments(&v, sizeof v), ...); }, call.values);
+  const sim::Access access;
+  sim::run_grid({shape.grid, shape.block, shape.shared_bytes, shape.cluster},
+                [](void* p) { std::apply(static_cast<Call*>(p)->kernel, static_cast<Call*>(p)->values); }, &call);
+#else
+  cudaSetDevice(context.device_index);
+  if (shape.shared_bytes > (48 << 10))
+    cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                         static_cast<int>(shape.shared_bytes));
+  cudaLaunchConfig_t config{};
+  config.gridDim = shape.grid;
+  config.blockDim = shape.block;
+  config.dynamicSmemBytes = shape.shared_bytes;
+  config.stream = static_cast<cudaStream_t>(context.stream);
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim.x = shape.cluster;
+  attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
+  config.attrs = &attribute;
+  config.numAttrs = shape.cluster > 1 ? 1 : 0;
+  cudaLaunchKernelEx(&config, kernel, static_cast<std::decay_t<Parameters>>(arguments)...);
+#endif
+}
+
+// Of the device that the context names.
+inline int multiprocessors([[maybe_unused]] const Context& context) {
+#if FASTDL_SIMULATED
+  return 4;
+#else
+  int n = 0;
+  cudaDeviceGetAttribute(&n, cudaDevAttrMultiProcessorCount, context.device_index);
+  return n;
+#endif
+}
+// 10 * major + minor of the compute capability; the simulated device is a 90.
+inline int capability([[maybe_unused]] const Context& context) {
+#if FASTDL_SIMULATED
+  return 90;
+#else
+  int major = 0, minor = 0;
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, context.device_index);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, context.device_index);
+  return 10 * major + minor;
+#endif
+}
+
+}  // namespace fastdl::cuda
