@@ -28,7 +28,7 @@ template <class T> FASTDL_INLINE void store_element(void* p, DType t, int64_t at
 }
 
 // f.template operator()<T>() for an unsigned type of the size: for what is only moved.
-template <class F> void for_size(int64_t size, const F& f) {
+template <class F> FASTDL_INLINE void for_size(int64_t size, const F& f) {
   switch (size) {
     case 1: return f.template operator()<uint8_t>();
     case 2: return f.template operator()<uint16_t>();
