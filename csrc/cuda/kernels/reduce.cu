@@ -75,9 +75,9 @@ template <class T> struct Values {
 #pragma unroll
       for (int i = 0; i < M; ++i) x[i] = i % V < valid[i / V] ? map<kOp>(x[i]) : neutral<kOp, T>();
 #pragma unroll
-      for (int width = M / 2; width > 0; width /= 2)
+      for (int i = V; i < M; ++i) x[i % V] = combined<kOp>(x[i % V], x[i]);
 #pragma unroll
-        for (int i = 0; i < width; ++i) x[i] = combined<kOp>(x[i], x[i + width]);
+      for (int i = 1; i < V; ++i) x[0] = combined<kOp>(x[0], x[i]);
       state = combined<kOp>(state, static_cast<State>(x[0]));
     });
   }
