@@ -101,10 +101,7 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
 }
 
 View broadcast_view(const Tensor& t, const Shape& shape) {
-  View v;
-  v.data = t.data();
-  v.dtype = t.dtype();
-  v.host = t.device().is_cpu();
+  View v = t.view();
   v.ndim = shape.size();
   const int lead = shape.size() - t.ndim();
   for (int i = 0; i < v.ndim; ++i) {
