@@ -101,7 +101,11 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
 }
 
 View broadcast_view(const Tensor& t, const Shape& shape) {
-  View v = t.view();
+  View v;
+  if (FASTDL_UNLIKELY(!t.device().is_cpu())) v = View{};  // as Tensor::view()
+  v.data = t.data();
+  v.dtype = t.dtype();
+  v.host = t.device().is_cpu();
   v.ndim = shape.size();
   const int lead = shape.size() - t.ndim();
   for (int i = 0; i < v.ndim; ++i) {
