@@ -184,7 +184,7 @@ def numpy(self, *, force=False):
     """A NumPy array over the same memory.
 
     Args:
-        force: detach first, and convert bfloat16 (which NumPy lacks) to float32.
+        force: detach first, copy from another device, and convert bfloat16 (which NumPy lacks) to float32.
 
     Raises:
         Error: the tensor requires a gradient; use `detach()`.
@@ -192,11 +192,12 @@ def numpy(self, *, force=False):
     """
     import numpy
 
+    if force:
+        self = self.detach().cpu()
+        return numpy.asarray(self.float() if self.dtype is _C.bfloat16 else self)
     if self.requires_grad:
-        if not force:
-            raise Error("numpy: the tensor requires a gradient; use x.detach().numpy()")
-        self = self.detach()
-    return numpy.asarray(self.float() if force and self.dtype is _C.bfloat16 else self)
+        raise Error("numpy: the tensor requires a gradient; use x.detach().numpy()")
+    return numpy.asarray(self)
 
 
 @_method

@@ -102,6 +102,7 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
 
 View broadcast_view(const Tensor& t, const Shape& shape) {
   View v;
+  if (FASTDL_UNLIKELY(!t.device().is_cpu())) v = View{};  // as Tensor::view()
   v.data = t.data();
   v.dtype = t.dtype();
   v.host = t.device().is_cpu();

@@ -88,8 +88,12 @@ Tensor scatter_into(const char* op, const Tensor& self, int64_t dim, const Tenso
   }
   const Tensor places = checked_index(op, index, self.shape()[d], d, self.shape());
   const bool recording = records(self, values);
-  if (places.numel() > 0)
+  if (places.numel() > 0 && index.ndim() == 1 && !self.device().is_cpu()) {
+    const GradMode no_grad(false);  // one line: sorted by target it is spread over the device
+    index_put_(self, {places}, values, accumulate);
+  } else if (places.numel() > 0) {
     launch(&KernelTable::scatter, self.device(), ScatterArgs{self.view(), places.view(), values.view(), d, accumulate});
+  }
   changed(self);
   if (recording)
     record(op, self, {self, values}, [places, d, accumulate](GradCall& c) {

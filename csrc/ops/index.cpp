@@ -97,9 +97,11 @@ void put(const char* op, const Tensor& self, const TensorList& indices, const Te
   if (!(broadcast_shapes(op, shape, values.shape()) == shape))
     throw ShapeError(str(op, ": values of shape ", values.shape(), " do not broadcast to the indexed shape ", shape));
   const Tensor converted = to_dtype(to_device(detach(values), self.device()), self.dtype());
-  if (shape.numel() > 0)
-    launch(&KernelTable::index_scatter, self.device(),
-           IndexScatterArgs{rest, places_first(broadcast_view(converted, shape), places), places.shape.size(), places.offsets.data<int64_t>(), accumulate});
+  if (shape.numel() == 0) return;
+  const Tensor order = self.device().is_cpu() ? Tensor() : argsort(places.offsets, 0, false, true);
+  launch(&KernelTable::index_scatter, self.device(),
+         IndexScatterArgs{rest, places_first(broadcast_view(converted, shape), places), places.shape.size(),
+                          places.offsets.data<int64_t>(), accumulate, order.defined() ? order.data<int64_t>() : nullptr});
 }
 
 Tensor apply_steps(Tensor t, const std::vector<IndexStep>& steps) {
@@ -180,13 +182,23 @@ void set_item(const Tensor& self, const IndexSpec& spec, const Tensor& value) {
   });
 }
 
-TensorList nonzero_indices(const Tensor& mask) {
-  const Tensor m = detach(mask);
-  const int64_t count = m.numel() == 0 ? 0 : item_scalar(count_nonzero(m, std::nullopt)).i;
-  const Tensor all = empty({m.ndim(), count}, DType::i64, m.device());
-  if (count > 0) launch(&KernelTable::nonzero, m.device(), NonzeroArgs{m.view(), all.data<int64_t>(), count});
-  return unbind(all, 0);
+namespace {
+
+// (ndim, count) coordinates of the elements that are not zero.
+Tensor nonzero_coordinates(const Tensor& x) {
+  const int64_t count = x.numel() == 0 ? 0 : item_scalar(count_nonzero(x, std::nullopt)).i;
+  const Tensor all = empty({x.ndim(), count}, DType::i64, x.device());
+  if (count == 0 || x.ndim() == 0) return all;
+  const Tensor chunks =
+      x.device().is_cpu() ? Tensor() : empty({(x.numel() + kNonzeroChunk - 1) / kNonzeroChunk}, DType::i64, x.device());
+  launch(&KernelTable::nonzero, x.device(),
+         NonzeroArgs{x.view(), all.data<int64_t>(), count, chunks.defined() ? chunks.data<int64_t>() : nullptr});
+  return all;
 }
+
+}  // namespace
+
+TensorList nonzero_indices(const Tensor& mask) { return unbind(nonzero_coordinates(detach(mask)), 0); }
 
 TensorList expand_masks(const char* op, const Tensor& t, const TensorList& indices) {
   TensorList out;
@@ -206,11 +218,7 @@ TensorList expand_masks(const char* op, const Tensor& t, const TensorList& indic
 }
 
 Tensor nonzero(const Tensor& t) {
-  const Tensor x = detach(t);
-  const int64_t count = x.numel() == 0 ? 0 : item_scalar(count_nonzero(x, std::nullopt)).i;
-  const Tensor all = empty({x.ndim(), count}, DType::i64, x.device());
-  if (count > 0 && x.ndim() > 0) launch(&KernelTable::nonzero, x.device(), NonzeroArgs{x.view(), all.data<int64_t>(), count});
-  return contiguous(transpose(all, 0, 1));
+  return contiguous(transpose(nonzero_coordinates(detach(t)), 0, 1));
 }
 
 Tensor masked_select(const Tensor& t, const Tensor& mask) {

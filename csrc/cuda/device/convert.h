@@ -5,19 +5,15 @@
 #if !FASTDL_SIMULATED
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+
+#include <bit>
 #endif
 
 namespace fastdl::cuda {
 
-__device__ __forceinline__ float to_float(bf16 x) {
-#if FASTDL_SIMULATED
-  return std::bit_cast<float>(uint32_t{x.bits} << 16);
-#else
-  return __uint_as_float(static_cast<uint32_t>(x.bits) << 16);
-#endif
-}
+FASTDL_INLINE float to_float(bf16 x) { return std::bit_cast<float>(uint32_t{x.bits} << 16); }
 
-__device__ __forceinline__ bf16 to_bf16(float x) {  // to the nearest, ties to even
+FASTDL_INLINE bf16 to_bf16(float x) {  // to the nearest, ties to even
 #if FASTDL_SIMULATED
   const uint32_t u = std::bit_cast<uint32_t>(x);
   if ((u & 0x7fffffff) > 0x7f800000) return {static_cast<uint16_t>(u >> 16 | 0x40)};
@@ -27,7 +23,7 @@ __device__ __forceinline__ bf16 to_bf16(float x) {  // to the nearest, ties to e
 #endif
 }
 
-__device__ __forceinline__ float to_float(f16 x) {
+FASTDL_INLINE float to_float(f16 x) {
 #if FASTDL_SIMULATED
   const uint32_t sign = uint32_t{x.bits & 0x8000u} << 16, exponent = x.bits >> 10 & 31, mantissa = x.bits & 0x3ff;
   if (exponent == 0) {
@@ -40,7 +36,7 @@ __device__ __forceinline__ float to_float(f16 x) {
 #endif
 }
 
-__device__ __forceinline__ f16 to_f16(float x) {
+FASTDL_INLINE f16 to_f16(float x) {
 #if FASTDL_SIMULATED
   const uint32_t u = std::bit_cast<uint32_t>(x), sign = u >> 16 & 0x8000;
   const uint32_t magnitude = u & 0x7fffffff;
@@ -57,12 +53,14 @@ __device__ __forceinline__ f16 to_f16(float x) {
 }
 
 // The value of an element in a wider type, and back.
-template <class To, class From> __device__ __forceinline__ To convert(From x) {
+template <class To, class From> FASTDL_INLINE To convert(From x) {
   if constexpr (std::is_same_v<To, From>) return x;
   else if constexpr (std::is_same_v<From, bf16> || std::is_same_v<From, f16>) return convert<To>(to_float(x));
   else if constexpr (std::is_same_v<To, bf16>) return to_bf16(static_cast<float>(x));
   else if constexpr (std::is_same_v<To, f16>) return to_f16(static_cast<float>(x));
   else if constexpr (std::is_same_v<To, bool>) return x != From{};
+  // Through int64, so that values out of range wrap as PyTorch's do.
+  else if constexpr (std::is_floating_point_v<From> && sizeof(To) < 4) return static_cast<To>(static_cast<int64_t>(x));
   else return static_cast<To>(x);
 }
 
@@ -81,6 +79,41 @@ template <class F> void for_float(DType t, const F& f) {
     case DType::f16: return f.template operator()<f16>();
     default: return;
   }
+}
+
+// f.template operator()<T>() for the type that elements of t are computed with: float, double or int64.
+inline DType compute_type(DType t) { return t == DType::f64 ? t : is_floating(t) ? DType::f32 : DType::i64; }
+template <class F> void for_compute(DType t, const F& f) {
+  switch (compute_type(t)) {
+    case DType::f32: return f.template operator()<float>();
+    case DType::f64: return f.template operator()<double>();
+    default: return f.template operator()<int64_t>();
+  }
+}
+
+// f.template operator()<S>() for the element type t: a branch that all threads take alike, for code that memory bounds.
+template <class F> FASTDL_INLINE void for_element(DType t, const F& f) {
+  switch (t) {
+    case DType::b8: return f.template operator()<bool>();
+    case DType::u8: return f.template operator()<uint8_t>();
+    case DType::i8: return f.template operator()<int8_t>();
+    case DType::i32: return f.template operator()<int32_t>();
+    case DType::i64: return f.template operator()<int64_t>();
+    case DType::f16: return f.template operator()<f16>();
+    case DType::bf16: return f.template operator()<bf16>();
+    case DType::f32: return f.template operator()<float>();
+    case DType::f64: return f.template operator()<double>();
+  }
+}
+
+// One element of any dtype, as T and from T.
+template <class T> FASTDL_INLINE T load_element(const void* p, DType t, int64_t at = 0) {
+  T value{};
+  for_element(t, [&]<class S>() { value = convert<T>(static_cast<const S*>(p)[at]); });
+  return value;
+}
+template <class T> FASTDL_INLINE void store_element(void* p, DType t, int64_t at, T value) {
+  for_element(t, [&]<class S>() { static_cast<S*>(p)[at] = convert<S>(value); });
 }
 
 }  // namespace fastdl::cuda

@@ -14,7 +14,8 @@ namespace fastdl::cuda {
 struct LaunchShape {
   dim3 grid, block;
   size_t shared_bytes = 0;
-  unsigned cluster = 1;  // blocks along x that share a cluster (sm_90)
+  unsigned cluster = 1;      // blocks along x that share a cluster (sm_90)
+  bool cooperative = false;  // all blocks run at the same time, see device/grid.h; at most one a multiprocessor
 };
 
 // `items` threads of a grid in blocks of `block`, not more blocks than `limit`: kernels stride over the rest.
@@ -22,15 +23,6 @@ inline unsigned blocks_for(int64_t items, int64_t block, int64_t limit = int64_t
   const int64_t blocks = (items + block - 1) / block;
   return static_cast<unsigned>(blocks < 1 ? 1 : blocks < limit ? blocks : limit);
 }
-
-#if FASTDL_SIMULATED
-template <class T> void check_argument(T& v) {
-#if __has_builtin(__builtin_clear_padding)
-  if constexpr (std::is_class_v<T>) __builtin_clear_padding(&v);  // what lies there may look like an address
-#endif
-  sim::check_arguments(&v, sizeof v);
-}
-#endif
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchShape& shape, const Context& context, Arguments&&... arguments) {
@@ -42,9 +34,10 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, const Conte
     void (*kernel)(Parameters...);
     Values values;
   } call{kernel, Values(static_cast<std::decay_t<Parameters>>(arguments)...)};
-  std::apply([](auto&... v) { (check_argument(v), ...); }, call.values);
+  std::apply([](const auto&... v) { (sim::check_arguments(&v, sizeof v), ...); }, call.values);
   const sim::Access access;
-  sim::run_grid({shape.grid, shape.block, shape.shared_bytes, shape.cluster},
+  const unsigned side_by_side = shape.cooperative ? shape.grid.x * shape.grid.y * shape.grid.z : shape.cluster;
+  sim::run_grid({shape.grid, shape.block, shape.shared_bytes, side_by_side},
                 [](void* p) { std::apply(static_cast<Call*>(p)->kernel, static_cast<Call*>(p)->values); }, &call);
 #else
   cudaSetDevice(context.device_index);
@@ -56,12 +49,19 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, const Conte
   config.blockDim = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = static_cast<cudaStream_t>(context.stream);
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeClusterDimension;
-  attribute.val.clusterDim.x = shape.cluster;
-  attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
-  config.attrs = &attribute;
-  config.numAttrs = shape.cluster > 1 ? 1 : 0;
+  cudaLaunchAttribute attributes[2]{};
+  config.attrs = attributes;
+  if (shape.cluster > 1) {
+    cudaLaunchAttribute& a = attributes[config.numAttrs++];
+    a.id = cudaLaunchAttributeClusterDimension;
+    a.val.clusterDim.x = shape.cluster;
+    a.val.clusterDim.y = a.val.clusterDim.z = 1;
+  }
+  if (shape.cooperative) {
+    cudaLaunchAttribute& a = attributes[config.numAttrs++];
+    a.id = cudaLaunchAttributeCooperative;
+    a.val.cooperative = 1;
+  }
   cudaLaunchKernelEx(&config, kernel, static_cast<std::decay_t<Parameters>>(arguments)...);
 #endif
 }

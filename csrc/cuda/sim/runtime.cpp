@@ -160,12 +160,13 @@ void fill_bytes(void* to, int value, size_t bytes) {
 }
 
 void check_arguments(const void* arguments, size_t bytes) {
-  // Sizes and strides are far below any address, and doubles of that bit pattern are denormal.
+  // Sizes and strides are far below any address, and doubles of that bit pattern are denormal. A small number in the lower
+  // half is a 32-bit field with undefined padding above it.
   constexpr uint64_t kLowest = uint64_t{0x550000000000}, kHighest = uint64_t{0x7fffffffffff};
   for (size_t at = 0; at + 8 <= bytes; at += 8) {
     uint64_t word;
     std::memcpy(&word, static_cast<const char*>(arguments) + at, 8);
-    if (word < kLowest || word > kHighest || is_device_pointer(reinterpret_cast<const void*>(word))) continue;
+    if (word < kLowest || word > kHighest || static_cast<uint32_t>(word) < 0x10000 || is_device_pointer(reinterpret_cast<const void*>(word))) continue;
     char message[160];
     std::snprintf(message, sizeof message, "a kernel argument holds the host address %#llx (byte %zu of %zu)",
                   static_cast<unsigned long long>(word), at, bytes);
