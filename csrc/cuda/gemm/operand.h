@@ -1,9 +1,10 @@
 // What the blocks of a product read and write. A product is out(row, column) = sum over k of a(row, k) b(column, k); both
 // operands are addressed as (row, k), `row` running along the product's rows for a and along its columns for b.
 //
-// A batch of operands has select(z), which gives operand number z; that has `Element`, at(row, k), and k_adjacent():
-// whether neighbours in memory are neighbours along k. A batch of outputs has `Sum` and select(z), which gives what has
-// store(row, column, sum).
+// A batch of operands has select(z), which gives operand number z. That has `Element`; row(r) and depth(k), which do the
+// part of the addressing that rows and steps along k share; at(row, depth), where a Row{} reads as zeros; and
+// k_adjacent(): whether neighbours in memory are neighbours along k. A batch of outputs has `Sum` and select(z), which
+// gives what has store(row, column, sum).
 #pragma once
 #include <type_traits>
 
@@ -54,7 +55,13 @@ template <class T> struct Matrix {
   int64_t row_stride, k_stride;
 
   __device__ __forceinline__ bool k_adjacent() const { return k_stride == 1; }
-  __device__ __forceinline__ T at(int row, int64_t k) const { return data[row * row_stride + k * k_stride]; }
+  struct Row {
+    const T* data = nullptr;
+  };
+  using Depth = int64_t;  // the offset
+  __device__ __forceinline__ Row row(int r) const { return {data + r * row_stride}; }
+  __device__ __forceinline__ Depth depth(int64_t k) const { return k * k_stride; }
+  __device__ __forceinline__ T at(Row r, Depth k) const { return r.data ? r.data[k] : T{}; }
 };
 template <class T> struct MatrixBatch {
   Matrix<T> first;

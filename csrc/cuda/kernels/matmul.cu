@@ -41,8 +41,9 @@ multiply_vector_by_rows(const __grid_constant__ MatrixBatch<T> a_batch, const __
   const int row = static_cast<int>(blockIdx.x % blocks) * (kVectorBlock / lanes) + static_cast<int>(threadIdx.x) / lanes;
   Sum sum = 0;
   if (row < rows) {
+    const auto row_of_a = a.row(row);
 #pragma unroll 4
-    for (int64_t k = threadIdx.x % lanes; k < depth; k += lanes) sum += convert<Sum>(a.at(row, k)) * convert<Sum>(x.at(0, k));
+    for (int64_t k = threadIdx.x % lanes; k < depth; k += lanes) sum += convert<Sum>(a.at(row_of_a, a.depth(k))) * convert<Sum>(x.data[x.depth(k)]);
   }
   sum = lanes == 32 ? warp_reduce(sum, Add{}) : block_reduce(sum, Add{}, Sum(0), &shared.parts[0][0]);
   if (row < rows && threadIdx.x % lanes == 0) out.store(row, 0, sum);
@@ -62,8 +63,9 @@ multiply_vector_by_columns(const __grid_constant__ MatrixBatch<T> a_batch, const
   const int row = static_cast<int>(blockIdx.x % blocks) * kColumnsPerBlock + lane;
   Sum sum = 0;
   if (row < rows) {
+    const auto row_of_a = a.row(row);
 #pragma unroll 4
-    for (int64_t k = part; k < depth; k += kDepthParts) sum += convert<Sum>(a.at(row, k)) * convert<Sum>(x.at(0, k));
+    for (int64_t k = part; k < depth; k += kDepthParts) sum += convert<Sum>(a.at(row_of_a, a.depth(k))) * convert<Sum>(x.data[x.depth(k)]);
   }
   shared.parts[part][lane] = sum;
   __syncthreads();
