@@ -1,6 +1,6 @@
 // Products of bf16 or f16 on the warps' tensor cores (sm_80): any layout, sums in float32. A block owns a tile of the
 // output, a warp a part of it in registers. Slices of both operands, 32 deep, go through a ring of three buffers in shared
-// memory: in 16-byte asynchronous copies where the operand allows, else element by element through registers. A slice
+// memory: in 16-byte asynchronous copies where the operand allows, else element by element. A slice
 // keeps its operand's adjacent dimension, so that rows of it are rows of memory; fragments along the other dimension are
 // transposed on their way into registers. Rows are padded by 16 bytes, which spreads a fragment's rows over all banks.
 #pragma once
@@ -44,7 +44,6 @@ template <int kRows, int kThreads, class Operand> struct MmaLoad {
   bool along_k, pieces;
   int row, k, row_step, k_step;                       // of pieces or elements within the slice
   typename Operand::Row rows[kPieces];  // of pieces; the first that of elements across k
-  T values[kElements];
 
   __device__ __forceinline__ MmaLoad(const Operand& operand_, int first_row_, int row_count_, int64_t depth_)
       : operand(operand_), first_row(first_row_), row_count(row_count_), depth(depth_), along_k(operand_.k_adjacent()),
@@ -61,36 +60,34 @@ template <int kRows, int kThreads, class Operand> struct MmaLoad {
   }
 
   __device__ __forceinline__ void begin(MmaSlice<T, kRows>& slice, int64_t first_k) {
-    if (pieces) {
+    if (!pieces) return;
 #pragma unroll
-      for (int i = 0; i < kPieces; ++i) {
-        const int r = first_row + row + i * row_step;
-        const int64_t q = first_k + k + i * k_step, left = along_k ? depth - q : row_count - r;
-        const T* const from = r < row_count && q < depth ? operand.address(rows[i], operand.depth(q)) : nullptr;
-        const int valid = !from ? 0 : left < kPiece ? static_cast<int>(left) : kPiece;
-        async_copy_16(slice.at(row + i * row_step, k + i * k_step, along_k), from ? from : operand.origin(),
-                      valid * static_cast<int>(sizeof(T)));
-      }
-    } else if (along_k) {
-      const int64_t q = first_k + k;
-      const typename Operand::Depth step = operand.depth(q);
-#pragma unroll
-      for (int i = 0; i < kElements; ++i) {
-        const int r = first_row + row + i * row_step;
-        values[i] = r < row_count && q < depth ? operand.at(operand.row(r), step) : T{};
-      }
-    } else {
-#pragma unroll
-      for (int i = 0; i < kElements; ++i) {
-        const int64_t q = first_k + k + i * k_step;
-        values[i] = q < depth ? operand.at(rows[0], operand.depth(q)) : T{};
-      }
+    for (int i = 0; i < kPieces; ++i) {
+      const int r = first_row + row + i * row_step;
+      const int64_t q = first_k + k + i * k_step, left = along_k ? depth - q : row_count - r;
+      const T* const from = r < row_count && q < depth ? operand.address(rows[i], operand.depth(q)) : nullptr;
+      const int valid = !from ? 0 : left < kPiece ? static_cast<int>(left) : kPiece;
+      async_copy_16(slice.at(row + i * row_step, k + i * k_step, along_k), from ? from : operand.origin(),
+                    valid * static_cast<int>(sizeof(T)));
     }
   }
-  __device__ __forceinline__ void finish(MmaSlice<T, kRows>& slice) {
+  // Elements, a few at a time: held in registers while the slice before is multiplied, they would crowd out the sums.
+  __device__ __forceinline__ void finish(MmaSlice<T, kRows>& slice, int64_t first_k) {
+    constexpr int kTogether = 4;
     if (pieces) return;
+#pragma unroll 1
+    for (int i = 0; i < kElements; i += kTogether) {
+      T values[kTogether];
 #pragma unroll
-    for (int i = 0; i < kElements; ++i) *slice.at(row + i * row_step, k + i * k_step, along_k) = values[i];
+      for (int j = 0; j < kTogether; ++j) {
+        const int r = first_row + row + (i + j) * row_step;
+        const int64_t q = first_k + k + (i + j) * k_step;
+        const typename Operand::Row from = along_k ? r < row_count ? operand.row(r) : typename Operand::Row{} : rows[0];
+        values[j] = q < depth ? operand.at(from, operand.depth(q)) : T{};
+      }
+#pragma unroll
+      for (int j = 0; j < kTogether; ++j) *slice.at(row + (i + j) * row_step, k + (i + j) * k_step, along_k) = values[j];
+    }
   }
 };
 
@@ -122,8 +119,8 @@ multiply_mma(const __grid_constant__ A a_batch, const __grid_constant__ B b_batc
     load_b.begin(shared.b[step % kMmaStages], int64_t{step} * kMmaDepth);
   };
   const auto finish = [&](int step) {
-    load_a.finish(shared.a[step % kMmaStages]);
-    load_b.finish(shared.b[step % kMmaStages]);
+    load_a.finish(shared.a[step % kMmaStages], int64_t{step} * kMmaDepth);
+    load_b.finish(shared.b[step % kMmaStages], int64_t{step} * kMmaDepth);
   };
 
   float sums[kDown][kAcross][4] = {};
