@@ -32,8 +32,12 @@ from .version import __version__ as __version__
 # isort: on
 
 # Loaded when first used, so that `import fastdl` stays short.
-_SUBMODULES = ("cuda", "data", "datasets", "models", "nn", "optim", "train")
-_LAZY = {"save": "serialize", "load": "serialize"}
+_SUBMODULES = ("amp", "cuda", "data", "datasets", "models", "nn", "optim", "train")
+_LAZY = {
+    "save": "serialize", "load": "serialize",
+    "autocast": "amp", "clear_autocast_cache": "amp", "get_autocast_dtype": "amp", "is_autocast_cache_enabled": "amp",
+    "is_autocast_enabled": "amp",
+}  # fmt: skip
 
 
 def __getattr__(name):

@@ -72,19 +72,55 @@ def test_training_learns():
     assert (predicted == target).sum().item() / 60 == pytest.approx(history[-1]["valid_accuracy"])
 
 
+def test_accumulated_batches_are_as_one_large_batch():
+    fd.manual_seed(0)
+    x, y = fd.randn(22, 4, dtype=fd.float64), fd.randn(22, 1, dtype=fd.float64)
+    weights = []
+    for size, accumulate in ((8, 1), (2, 4)):  # steps of 8, 8 and 6 samples: the last of 3 batches
+        fd.manual_seed(1)
+        model = nn.Linear(4, 1, dtype=fd.float64)
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        schedule = optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        trainer = Trainer(model, optimizer, nn.MSELoss(), schedule, {}, clip_grad_norm=0.5, accumulate=accumulate)
+        trainer.fit(DataLoader(TensorDataset(x, y), batch_size=size), epochs=2)
+        assert schedule.last_epoch == 6
+        weights.append(model.weight.tolist()[0])
+    assert weights[0] == pytest.approx(weights[1], rel=1e-12)
+    with pytest.raises(ValueError, match="accumulate"):
+        Trainer(model, optimizer, accumulate=0)
+
+
+def test_training_in_bfloat16():
+    seen = []
+
+    def loss_fn(outputs, target):
+        seen.append(outputs.dtype)
+        return nn.functional.cross_entropy(outputs, target)
+
+    trainer, loader = make_trainer(loss_fn=loss_fn, autocast=fd.bfloat16)
+    history = trainer.fit(loader, loader, epochs=4)
+    assert set(seen) == {fd.bfloat16}
+    assert history[-1]["valid_accuracy"] > 0.85
+    assert {p.dtype for p in trainer.model.parameters()} == {fd.float32}
+    assert {p.grad.dtype for p in trainer.model.parameters()} == {fd.float32}
+
+
 @pytest.mark.parametrize("position", [(0, 1), (1, 3), (2, 8), (3, 8)], ids=str)
-@pytest.mark.parametrize(("optimizer", "generator"), [("adamw", False), ("sgd", True)])
-def test_resuming_gives_the_same_bits(tmp_path, position, optimizer, generator):
-    straight, loader = make_trainer(0, optimizer, generator)
+@pytest.mark.parametrize(
+    ("optimizer", "generator", "arguments"),
+    [("adamw", False, {}), ("sgd", True, {}), ("sgd", False, {"accumulate": 3, "autocast": fd.bfloat16})],
+)
+def test_resuming_gives_the_same_bits(tmp_path, position, optimizer, generator, arguments):
+    straight, loader = make_trainer(0, optimizer, generator, **arguments)
     straight.fit(loader, loader, epochs=4)
 
     path = tmp_path / "checkpoint.safetensors"
-    stopped, loader = make_trainer(0, optimizer, generator, callbacks=[StopAt(*position)])
+    stopped, loader = make_trainer(0, optimizer, generator, callbacks=[StopAt(*position)], **arguments)
     stopped.fit(loader, loader, epochs=4)
     assert (stopped.epoch, stopped.step) == position
     stopped.save_checkpoint(path)
 
-    resumed, loader = make_trainer(1, optimizer, generator)  # another seed: everything must come from the file
+    resumed, loader = make_trainer(1, optimizer, generator, **arguments)  # another seed: all must come from the file
     resumed.load_checkpoint(path)
     resumed.fit(loader, loader, epochs=4)
     assert without_times(resumed.history) == without_times(straight.history)

@@ -103,7 +103,10 @@ template <class F> class LambdaNode final : public Node {
  public:
   LambdaNode(const char* name, size_t num_inputs, F fn) : Node(name, num_inputs), fn_(std::move(fn)) {}
   void apply(GradCall& call) override;
-  void release_saved() override { fn_.reset(); }
+  // A gradient function that saved nothing keeps: its node can be walked again.
+  void release_saved() override {
+    if constexpr (!std::is_trivially_destructible_v<F>) fn_.reset();
+  }
 
  private:
   std::optional<F> fn_;

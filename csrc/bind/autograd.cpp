@@ -6,6 +6,7 @@
 #include "autograd/autograd.h"
 #include "bind/convert.h"
 #include "bind/tensor_type.h"
+#include "ops/autocast.h"
 
 namespace py = pybind11;
 
@@ -90,6 +91,27 @@ void init_autograd(PyObject* module) {
   m.def("set_grad_enabled", &set_grad_enabled);
   m.def("is_inference_mode_enabled", &inference_mode);
   m.def("set_inference_mode", &set_inference_mode);
+
+  const auto device_type = [](py::object name) { return device_from(name.ptr()).type; };
+  m.def("is_autocast_enabled", [=](py::object device) { return autocast::settings(device_type(device)).enabled; });
+  m.def("get_autocast_dtype", [=](py::object device) {
+    return py::reinterpret_borrow<py::object>(dtype_object(autocast::settings(device_type(device)).dtype));
+  });
+  m.def("is_autocast_cache_enabled", [] { return autocast::cache_enabled(); });
+  m.def("clear_autocast_cache", &autocast::clear_cache);
+  // Begins a region, and ends one with the settings that the caller found before.
+  const auto set_autocast = [=](py::object device, py::object dtype, bool enabled, bool cache) {
+    autocast::settings(device_type(device)) = {enabled, dtype_from(dtype.ptr())};
+    autocast::cache_enabled() = cache;
+  };
+  m.def("enter_autocast", [=](py::object device, py::object dtype, bool enabled, bool cache) {
+    set_autocast(device, dtype, enabled, cache);
+    autocast::enter();
+  });
+  m.def("leave_autocast", [=](py::object device, py::object dtype, bool enabled, bool cache) {
+    set_autocast(device, dtype, enabled, cache);
+    autocast::leave();
+  });
 
   m.def("backward", [](py::object tensors, py::object grads, bool retain_graph, bool create_graph) {
     backward(tensors_from(tensors.ptr()), tensors_from(grads.ptr()), {retain_graph, create_graph});

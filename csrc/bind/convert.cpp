@@ -82,22 +82,37 @@ std::string string_from(PyObject* o) {
   return std::string(s, static_cast<size_t>(n));
 }
 
-TensorList tensors_from(PyObject* o) {
-  if (is_tensor(o) || !PySequence_Check(o) || PyUnicode_Check(o)) wrong_type("a sequence of tensors", o);
+namespace {
+
+// from(item) for each item of a sequence.
+template <class T, class From> std::vector<T> list_from(PyObject* o, const char* expected, const From& from) {
+  if (is_tensor(o) || !PySequence_Check(o) || PyUnicode_Check(o)) wrong_type(expected, o);
   PyObject* fast = PySequence_Fast(o, "expected a sequence");
   if (!fast) throw PythonError();
   py::object keep = py::reinterpret_steal<py::object>(fast);
   const Py_ssize_t n = PySequence_Fast_GET_SIZE(fast);
-  TensorList out;
+  std::vector<T> out;
   out.reserve(static_cast<size_t>(n));
-  for (Py_ssize_t i = 0; i < n; ++i) {
-    PyObject* item = PySequence_Fast_GET_ITEM(fast, i);
-    if (item == Py_None) out.emplace_back();
-    else if (is_tensor(item)) out.push_back(unwrap(item));
-    else wrong_type("a sequence of tensors", item);
-  }
+  for (Py_ssize_t i = 0; i < n; ++i) out.push_back(from(PySequence_Fast_GET_ITEM(fast, i)));
   return out;
 }
+
+}  // namespace
+
+TensorList tensors_from(PyObject* o) {
+  constexpr const char* kExpected = "a sequence of tensors";
+  return list_from<Tensor>(o, kExpected, [&](PyObject* item) {
+    if (item == Py_None) return Tensor();
+    if (!is_tensor(item)) wrong_type(kExpected, item);
+    return unwrap(item);
+  });
+}
+
+std::vector<TensorList> tensor_lists_from(PyObject* o) {
+  return list_from<TensorList>(o, "a sequence of sequences of tensors", tensors_from);
+}
+
+std::vector<double> doubles_from(PyObject* o) { return list_from<double>(o, "a sequence of numbers", double_from); }
 
 PyObject* to_python(const Scalar& s) {
   if (s.kind == Scalar::boolean) return PyBool_FromLong(s.i != 0);

@@ -31,6 +31,8 @@ Device device_from(PyObject* o);  // a device or its name
 PyObject* device_object(Device d);
 Generator* generator_from(PyObject* o);
 TensorList tensors_from(PyObject* o);
+std::vector<TensorList> tensor_lists_from(PyObject* o);
+std::vector<double> doubles_from(PyObject* o);
 
 int64_t int_from(PyObject* o);
 double double_from(PyObject* o);
@@ -56,6 +58,8 @@ template <> struct Arg<std::string> : ValueArg<std::string, string_from> {};
 template <> struct Arg<DType> : ValueArg<DType, dtype_from> {};
 template <> struct Arg<Device> : ValueArg<Device, device_from> {};
 template <> struct Arg<TensorList> : ValueArg<TensorList, tensors_from> {};
+template <> struct Arg<std::vector<TensorList>> : ValueArg<std::vector<TensorList>, tensor_lists_from> {};
+template <> struct Arg<std::vector<double>> : ValueArg<std::vector<double>, doubles_from> {};
 
 template <> struct Arg<Tensor> {
   const Tensor* tensor = nullptr;

@@ -1,6 +1,7 @@
 #include "bind/ops.h"
 
 #include "bind/def.h"
+#include "ops/autocast.h"
 #include "ops/index.h"
 
 namespace fastdl::bind {
@@ -54,24 +55,24 @@ void init_ops(PyObject* m) {
   both<&ops::sign>(m, "sign(input)");
   both<&ops::square>(m, "square(input)");
   both<&ops::sqrt>(m, "sqrt(input)");
-  both<&ops::rsqrt>(m, "rsqrt(input)");
-  both<&ops::reciprocal>(m, "reciprocal(input)");
-  both<&ops::exp>(m, "exp(input)");
+  both<widen<&ops::rsqrt>>(m, "rsqrt(input)");
+  both<widen<&ops::reciprocal>>(m, "reciprocal(input)");
+  both<widen<&ops::exp>>(m, "exp(input)");
   both<&ops::exp2>(m, "exp2(input)");
-  both<&ops::expm1>(m, "expm1(input)");
-  both<&ops::log>(m, "log(input)");
-  both<&ops::log2>(m, "log2(input)");
-  both<&ops::log10>(m, "log10(input)");
-  both<&ops::log1p>(m, "log1p(input)");
+  both<widen<&ops::expm1>>(m, "expm1(input)");
+  both<widen<&ops::log>>(m, "log(input)");
+  both<widen<&ops::log2>>(m, "log2(input)");
+  both<widen<&ops::log10>>(m, "log10(input)");
+  both<widen<&ops::log1p>>(m, "log1p(input)");
   both<&ops::erf>(m, "erf(input)");
   both<&ops::sin>(m, "sin(input)");
   both<&ops::cos>(m, "cos(input)");
-  both<&ops::tan>(m, "tan(input)");
-  both<&ops::asin>(m, "asin(input)");
-  both<&ops::acos>(m, "acos(input)");
+  both<widen<&ops::tan>>(m, "tan(input)");
+  both<widen<&ops::asin>>(m, "asin(input)");
+  both<widen<&ops::acos>>(m, "acos(input)");
   both<&ops::atan>(m, "atan(input)");
-  both<&ops::sinh>(m, "sinh(input)");
-  both<&ops::cosh>(m, "cosh(input)");
+  both<widen<&ops::sinh>>(m, "sinh(input)");
+  both<widen<&ops::cosh>>(m, "cosh(input)");
   both<&ops::floor>(m, "floor(input)");
   both<&ops::ceil>(m, "ceil(input)");
   both<&ops::round>(m, "round(input)");
@@ -96,7 +97,7 @@ void init_ops(PyObject* m) {
   def<&ops::elu>(m, "elu(input, alpha=1.0)");
   def<&ops::celu>(m, "celu(input, alpha=1.0)");
   def<&ops::gelu>(m, "gelu(input, approximate='none')");
-  def<&ops::softplus>(m, "softplus(input, beta=1.0, threshold=20.0)");
+  def<widen<&ops::softplus>>(m, "softplus(input, beta=1.0, threshold=20.0)");
   def<&ops::hardtanh>(m, "hardtanh(input, min_val=-1.0, max_val=1.0)");
   both<&ops::clamp>(m, "clamp(input, min: number=None, max: number=None)");
   method<&ops::clamp_>("clamp_(self, min: number=None, max: number=None)");
@@ -131,7 +132,7 @@ void init_ops(PyObject* m) {
   both<&ops::floor_divide>(m, "floor_divide(input, other: number)");
   both<&ops::remainder>(m, "remainder(input, other: number)");
   both<&ops::fmod>(m, "fmod(input, other: number)");
-  both<&ops::atan2>(m, "atan2(input, other: number)");
+  both<widest<&ops::atan2>>(m, "atan2(input, other: number)");
   both<&ops::maximum>(m, "maximum(input, other: number)");
   both<&ops::minimum>(m, "minimum(input, other: number)");
   both<&ops::bitwise_and>(m, "bitwise_and(input, other: number)");
@@ -146,11 +147,11 @@ void init_ops(PyObject* m) {
   both<&ops::logical_and>(m, "logical_and(input, other: number)");
   both<&ops::logical_or>(m, "logical_or(input, other: number)");
   both<&ops::logical_xor>(m, "logical_xor(input, other: number)");
-  both<&ops::pow>(m, "pow(input: number, exponent: number)");
+  both<widen<&ops::pow>>(m, "pow(input: number, exponent: number)");
   def<&ops::where>(m, "where(condition, input: number, other: number)");
   both<&ops::masked_fill>(m, "masked_fill(input, mask, value: number)");
-  both<&ops::addcmul>(m, "addcmul(input, tensor1, tensor2, value=1.0)");
-  both<&ops::addcdiv>(m, "addcdiv(input, tensor1, tensor2, value=1.0)");
+  both<widest<&ops::addcmul>>(m, "addcmul(input, tensor1, tensor2, value=1.0)");
+  both<widest<&ops::addcdiv>>(m, "addcdiv(input, tensor1, tensor2, value=1.0)");
   both<&ops::lerp>(m, "lerp(input, end, weight: number)");
   method<&ops::add_scaled_>("add_(self, other: number, alpha=1)");
   method<&ops::sub_scaled_>("sub_(self, other: number, alpha=1)");
@@ -163,35 +164,35 @@ void init_ops(PyObject* m) {
   method<&ops::addcdiv_>("addcdiv_(self, tensor1, tensor2, value=1.0)");
 
   // --- matrix products ---
-  both<static_cast<Tensor (*)(const Tensor&, const Tensor&)>(&ops::matmul)>(m, "matmul(input, other)");
+  both<lower<static_cast<Tensor (*)(const Tensor&, const Tensor&)>(&ops::matmul)>>(m, "matmul(input, other)");
   def<&ops::matmul_out>(m, "matmul_out(input, other, out)");
-  both<&ops::mm>(m, "mm(input, mat2)");
-  both<&ops::bmm>(m, "bmm(input, mat2)");
-  both<&ops::mv>(m, "mv(input, vec)");
-  both<&ops::dot>(m, "dot(input, tensor)");
+  both<lower<&ops::mm>>(m, "mm(input, mat2)");
+  both<lower<&ops::bmm>>(m, "bmm(input, mat2)");
+  both<lower<&ops::mv>>(m, "mv(input, vec)");
+  both<widest<&ops::dot>>(m, "dot(input, tensor)");
   both<&ops::outer>(m, "outer(input, vec2)");
-  both<&ops::addmm>(m, "addmm(input, mat1, mat2, beta=1.0, alpha=1.0)");
-  both<&ops::baddbmm>(m, "baddbmm(input, batch1, batch2, beta=1.0, alpha=1.0)");
-  def<&ops::linear>(m, "linear(input, weight, bias=None)");
+  both<lower<&ops::addmm>>(m, "addmm(input, mat1, mat2, beta=1.0, alpha=1.0)");
+  both<lower<&ops::baddbmm>>(m, "baddbmm(input, batch1, batch2, beta=1.0, alpha=1.0)");
+  def<lower<&ops::linear>>(m, "linear(input, weight, bias=None)");
 
   // --- recurrent layers ---
-  def<&ops::lstm_layer>(m, "lstm_layer(input, h0, c0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, reverse=False)");
-  def<&ops::gru_layer>(m, "gru_layer(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, reverse=False)");
-  def<&ops::rnn_layer>(
+  def<lower<&ops::lstm_layer>>(m, "lstm_layer(input, h0, c0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, reverse=False)");
+  def<lower<&ops::gru_layer>>(m, "gru_layer(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, reverse=False)");
+  def<lower<&ops::rnn_layer>>(
       m, "rnn_layer(input, h0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, nonlinearity='tanh', reverse=False)");
 
   // --- reductions ---
-  both<static_cast<Tensor (*)(const Tensor&, const ops::Dims&, bool, const std::optional<DType>&)>(&ops::sum)>(
+  both<widen<static_cast<Tensor (*)(const Tensor&, const ops::Dims&, bool, const std::optional<DType>&)>(&ops::sum)>>(
       m, "sum(input, dim=None, keepdim=False, dtype=None)");
   both<&ops::mean>(m, "mean(input, dim=None, keepdim=False, dtype=None)");
-  both<&ops::prod>(m, "prod(input, dim=None, keepdim=False, dtype=None)");
+  both<widen<&ops::prod>>(m, "prod(input, dim=None, keepdim=False, dtype=None)");
   both<&ops::amax>(m, "amax(input, dim=None, keepdim=False)");
   both<&ops::amin>(m, "amin(input, dim=None, keepdim=False)");
   both<&ops::any>(m, "any(input, dim=None, keepdim=False)");
   both<&ops::all>(m, "all(input, dim=None, keepdim=False)");
   def<&ops::var>(m, "var(input, dim, correction, keepdim)");
   def<&ops::std>(m, "std(input, dim, correction, keepdim)");
-  def<&ops::vector_norm>(m, "vector_norm(input, ord=2.0, dim=None, keepdim=False)");
+  def<widen<&ops::vector_norm>>(m, "vector_norm(input, ord=2.0, dim=None, keepdim=False)");
   both<&ops::count_nonzero>(m, "count_nonzero(input, dim=None)");
 
   // --- along one dimension ---
@@ -199,14 +200,14 @@ void init_ops(PyObject* m) {
   both<&ops::argmin>(m, "argmin(input, dim=None, keepdim=False)");
   def<&ops::max_dim>(m, "max_dim(input, dim, keepdim)");
   def<&ops::min_dim>(m, "min_dim(input, dim, keepdim)");
-  both<&ops::cumsum>(m, "cumsum(input, dim, dtype=None)");
+  both<widen<&ops::cumsum>>(m, "cumsum(input, dim, dtype=None)");
   def<&ops::sort>(m, "sort(input, dim, descending, stable)");
   both<&ops::argsort>(m, "argsort(input, dim=-1, descending=False, stable=False)");
   def<&ops::topk>(m, "topk(input, k, dim, largest, sorted)");
   def<&ops::median_dim>(m, "median_dim(input, dim, keepdim)");
 
   // --- indexing ---
-  both<&ops::index_put>(m, "index_put(input, indices, values: number, accumulate=False)");
+  both<widest<&ops::index_put>>(m, "index_put(input, indices, values: number, accumulate=False)");
   method<&ops::index_put_>("index_put_(self, indices, values: number, accumulate=False)");
   both<&ops::nonzero>(m, "nonzero(input)");
   both<&ops::masked_select>(m, "masked_select(input, mask)");
@@ -214,7 +215,7 @@ void init_ops(PyObject* m) {
   both<&ops::gather>(m, "gather(input, dim, index)");
   both<&ops::scatter>(m, "scatter(input, dim, index, src: number)");
   method<&ops::scatter_>("scatter_(self, dim, index, src: number)");
-  both<&ops::scatter_add>(m, "scatter_add(input, dim, index, src)");
+  both<widest<&ops::scatter_add>>(m, "scatter_add(input, dim, index, src)");
   method<&ops::scatter_add_>("scatter_add_(self, dim, index, src)");
   both<&ops::take_along_dim>(m, "take_along_dim(input, indices, dim=None)");
   both<&ops::index_select>(m, "index_select(input, dim, index)");
@@ -223,8 +224,8 @@ void init_ops(PyObject* m) {
   def<&ops::embedding>(m, "embedding(weight, indices, padding_idx=None)");
 
   // --- joining, repeating, rearranging ---
-  def<&ops::cat>(m, "cat(tensors, dim=0)");
-  def<&ops::stack>(m, "stack(tensors, dim=0)");
+  def<widest<&ops::cat>>(m, "cat(tensors, dim=0)");
+  def<widest<&ops::stack>>(m, "stack(tensors, dim=0)");
   method<&ops::repeat>("repeat(self, *repeats)");
   def<&ops::tile>(m, "tile(input, dims)");
   method<&ops::tile>("tile(self, *dims)");
@@ -245,41 +246,42 @@ void init_ops(PyObject* m) {
   def<&ops::dropout>(m, "dropout(input, p=0.5, training=True)");
 
   // --- optimizers ---
-  def<&ops::sgd_step>(m, "sgd_step(params, grads, momentum_buffers, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False, first=False)");
-  def<&ops::adam_step>(m, "adam_step(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, steps, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize)");
+  def<&ops::optimizer_step>(
+      m, "optimizer_step(rule, params, grads, states, cells, lr: number, options=(), weight_decay=0.0, decoupled=False, "
+         "maximize=False)");
   def<&ops::clip_grad_norm_>(m, "clip_grad_norm_(grads, max_norm, norm_type=2.0, error_if_nonfinite=False)");
 
   // --- convolution ---
-  def<&ops::conv1d>(m, "conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
-  def<&ops::conv2d>(m, "conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
-  def<&ops::conv_transpose1d>(m, "conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
-  def<&ops::conv_transpose2d>(m, "conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
+  def<lower<&ops::conv1d>>(m, "conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
+  def<lower<&ops::conv2d>>(m, "conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)");
+  def<lower<&ops::conv_transpose1d>>(m, "conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
+  def<lower<&ops::conv_transpose2d>>(m, "conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1)");
 
   // --- softmax, normalization ---
-  both<&ops::softmax>(m, "softmax(input, dim)");
-  both<&ops::log_softmax>(m, "log_softmax(input, dim)");
-  def<&ops::layer_norm>(m, "layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05)");
-  def<&ops::rms_norm>(m, "rms_norm(input, normalized_shape, weight=None, eps=None)");
-  def<&ops::group_norm>(m, "group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)");
+  both<widen<&ops::softmax>>(m, "softmax(input, dim)");
+  both<widen<&ops::log_softmax>>(m, "log_softmax(input, dim)");
+  def<widen<&ops::layer_norm>>(m, "layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05)");
+  def<widen<&ops::rms_norm>>(m, "rms_norm(input, normalized_shape, weight=None, eps=None)");
+  def<widen<&ops::group_norm>>(m, "group_norm(input, num_groups, weight=None, bias=None, eps=1e-05)");
 
   // --- attention ---
-  def<&ops::scaled_dot_product_attention>(
+  def<lower<&ops::scaled_dot_product_attention>>(
       m,
       "scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, "
       "enable_gqa=False)");
 
   // --- losses ---
-  def<&ops::cross_entropy>(
+  def<widen<&ops::cross_entropy>>(
       m, "cross_entropy(input, target, weight=None, ignore_index=-100, reduction='mean', label_smoothing=0.0)");
-  def<&ops::nll_loss>(m, "nll_loss(input, target, weight=None, ignore_index=-100, reduction='mean')");
-  def<&ops::mse_loss>(m, "mse_loss(input, target, reduction='mean')");
-  def<&ops::l1_loss>(m, "l1_loss(input, target, reduction='mean')");
-  def<&ops::smooth_l1_loss>(m, "smooth_l1_loss(input, target, reduction='mean', beta=1.0)");
-  def<&ops::huber_loss>(m, "huber_loss(input, target, reduction='mean', delta=1.0)");
-  def<&ops::binary_cross_entropy>(m, "binary_cross_entropy(input, target, weight=None, reduction='mean')");
-  def<&ops::binary_cross_entropy_with_logits>(
+  def<widen<&ops::nll_loss>>(m, "nll_loss(input, target, weight=None, ignore_index=-100, reduction='mean')");
+  def<widen<&ops::mse_loss>>(m, "mse_loss(input, target, reduction='mean')");
+  def<widen<&ops::l1_loss>>(m, "l1_loss(input, target, reduction='mean')");
+  def<widen<&ops::smooth_l1_loss>>(m, "smooth_l1_loss(input, target, reduction='mean', beta=1.0)");
+  def<widen<&ops::huber_loss>>(m, "huber_loss(input, target, reduction='mean', delta=1.0)");
+  def<widen<&ops::binary_cross_entropy>>(m, "binary_cross_entropy(input, target, weight=None, reduction='mean')");
+  def<widen<&ops::binary_cross_entropy_with_logits>>(
       m, "binary_cross_entropy_with_logits(input, target, weight=None, reduction='mean', pos_weight=None)");
-  def<&ops::kl_div>(m, "kl_div(input, target, reduction='mean', log_target=False)");
+  def<widen<&ops::kl_div>>(m, "kl_div(input, target, reduction='mean', log_target=False)");
 
   // --- the machine's ceilings ---
   def<&ops::probe_flops>(m, "probe_flops(iterations, tasks)");

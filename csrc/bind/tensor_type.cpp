@@ -7,6 +7,7 @@
 #include "bind/indexing.h"
 #include "bind/interop.h"
 #include "core/accelerator.h"
+#include "ops/autocast.h"
 
 namespace fastdl::bind {
 
@@ -103,7 +104,7 @@ template <Tensor (*Op)(const Tensor&)> PyObject* unary(PyObject* a) {
 
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {
   if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
-  return binary<ops::pow>(a, b);
+  return binary<widen<&ops::pow>>(a, b);
 }
 
 int truth(PyObject* self) {
@@ -327,7 +328,7 @@ bool init_tensor_type(PyObject* module) {
       slot(Py_nb_floor_divide, binary<ops::floor_divide>),
       slot(Py_nb_remainder, binary<ops::remainder>),
       slot(Py_nb_power, power),
-      slot(Py_nb_matrix_multiply, binary<ops::matmul>),
+      slot(Py_nb_matrix_multiply, binary<lower<&ops::matmul>>),
       slot(Py_nb_and, binary<ops::bitwise_and>),
       slot(Py_nb_or, binary<ops::bitwise_or>),
       slot(Py_nb_xor, binary<ops::bitwise_xor>),

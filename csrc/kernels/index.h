@@ -10,7 +10,7 @@ namespace fastdl {
 // the end. The first index out of range is noted, and its place gets offset 0.
 struct IndexOffsetsArgs {
   View index[kMaxDims];  // int64, broadcast to one shape
-  int32_t count;
+  int64_t count;
   int64_t size[kMaxDims];
   int64_t stride[kMaxDims];
   int64_t* offsets;

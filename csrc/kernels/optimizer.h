@@ -4,33 +4,38 @@
 
 namespace fastdl {
 
+enum class OptimizerRule : int32_t {
+#define FASTDL_OPTIMIZER_RULE(name, states, cells, options) name,
+#include "kernels/optimizer_rules.def"
+#undef FASTDL_OPTIMIZER_RULE
+};
+
+constexpr int kRuleStates = 3, kRuleCells = 3, kRuleOptions = 4, kRuleCoefficients = 7;  // the most that a rule has
+
 // One parameter: dense memory of `numel` elements, in the same order in each array. `offset` is the number of elements
 // in the slots before this one: work is cut out of the concatenation of all slots.
 struct ParameterSlot {
   void* param;
   const void* grad;
-  void* state[3];  // SGD: momentum; Adam: mean, mean square, largest mean square (amsgrad)
+  void* state[kRuleStates];
+  float* cells[kRuleCells];  // of this parameter alone; the kernel counts the steps in the first
   int64_t numel;
   int64_t offset;
+  double shrink, k[kRuleCoefficients];  // filled by the kernel: what one step of the rule needs
 };
 
-struct SgdStepArgs {
-  const ParameterSlot* slots;
+// One step of a rule for all parameters. 3 to 9 arrays of the parameters' size are read or written once.
+struct OptimizerStepArgs {
+  ParameterSlot* slots;
   int64_t count;
-  DType dtype;  // of parameters, gradients and state
-  double lr, momentum, dampening, weight_decay;
-  bool nesterov, maximize;
-  bool first;  // the momentum buffers are set from the gradient
-};
-
-struct AdamStepArgs {
-  const ParameterSlot* slots;
-  int64_t count;
-  DType dtype;
-  double lr, beta1, beta2, eps, weight_decay;
-  double correction1, correction2;  // 1 - beta^step
-  bool decoupled;                   // AdamW's weight decay
-  bool amsgrad, maximize;
+  DType dtype;  // of parameters, gradients and states
+  OptimizerRule rule;
+  double lr;
+  const float* lr_cell;  // where not null, the learning rate is read from here
+  double options[kRuleOptions];
+  double weight_decay;
+  bool decoupled;  // p is multiplied by 1 - lr weight_decay; else weight_decay p is added to the gradient
+  bool maximize;
 };
 
 enum class NormKind : int32_t { sum_abs, sum_squares, max_abs };

@@ -269,13 +269,12 @@ Tensor tril(const Tensor& t, int64_t diagonal);
 Tensor triu(const Tensor& t, int64_t diagonal);
 
 // --- optimizer.cpp: in place, not recorded ---
-void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
-              double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first);
-// exp_avgs and exp_avg_sqs: Adam's running means of the gradient and of its square. steps: float32, one element a
-// parameter, counted up here. A parameter whose gradient is undefined is left alone, here and in sgd_step.
-void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
-               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, double lr, double beta1,
-               double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad, bool maximize);
+// One step of a rule of kernels/optimizer_rules.def over all parameters. states: for each state of the rule a list of
+// tensors like the parameters; cells: for each cell a list of float32 tensors of one element, counted up by the kernel. A
+// parameter whose gradient is undefined is left alone. A float32 lr on the parameters' device is read by the kernel.
+void optimizer_step(const std::string& rule, const TensorList& params, const TensorList& grads,
+                    const std::vector<TensorList>& states, const std::vector<TensorList>& cells, const Tensor& lr,
+                    const std::vector<double>& options, double weight_decay, bool decoupled, bool maximize);
 // Scales all gradients so that their norm, as one vector, is at most max_norm; returns the norm they had (0-d).
 Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_type, bool error_if_nonfinite);
 // --- conv.cpp ---

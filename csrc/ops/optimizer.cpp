@@ -61,142 +61,120 @@ class SameOrder {
   TensorList copies_;
 };
 
-struct StateList {
+struct RuleInfo {
   const char* name;
-  const TensorList* list;
+  OptimizerRule rule;
+  size_t states, cells, options;
 };
 
-void check_step(const char* op, const TensorList& params, const TensorList& grads,
-                const std::vector<StateList>& states) {
-  const auto check = [&](const char* name, const TensorList& list) {
-    if (list.size() != params.size())
-      throw ValueError(str(op, ": ", list.size(), " ", name, " for ", params.size(), " params"));
-    for (size_t i = 0; i < list.size(); ++i) {
-      if (!list[i].defined() && &list == &grads) continue;
-      if (list[i].shape() != params[i].shape())
-        throw ShapeError(
-            str(op, ": ", name, "[", i, "] has shape ", list[i].shape(), ", its parameter ", params[i].shape()));
-      if (list[i].dtype() != params[i].dtype())
-        throw DTypeError(str(op, ": ", name, "[", i, "] is ", list[i].dtype(), ", its parameter ", params[i].dtype()));
-      if (list[i].device() != params[i].device() || params[i].device() != params[0].device())
-        throw DeviceError(
-            str(op, ": ", name, "[", i, "] and its parameter must be on the device of the first parameter"));
-    }
+const RuleInfo& find_rule(const std::string& name) {
+  static constexpr RuleInfo rules[] = {
+#define FASTDL_OPTIMIZER_RULE(name, states, cells, options) {#name, OptimizerRule::name, states, cells, options},
+#include "kernels/optimizer_rules.def"
+#undef FASTDL_OPTIMIZER_RULE
   };
-  for (const Tensor& p : params) check_floating(op, p);
-  check("grads", grads);
-  for (const StateList& s : states)
-    if (!s.list->empty()) check(s.name, *s.list);
+  for (const RuleInfo& r : rules)
+    if (name == r.name) return r;
+  throw ValueError(str("optimizer_step: unknown rule '", name, "'"));
 }
 
-// Runs run(dtype, step, slots) once for each dtype and step count among the parameters that have a gradient.
-template <class Run>
-void for_each_group(const TensorList& params, const TensorList& grads, const std::vector<StateList>& states,
-                    const std::vector<double>& steps, const Run& run) {
+void check_count(const char* name, size_t got, size_t expected, const RuleInfo& rule) {
+  if (got != expected)
+    throw ValueError(str("optimizer_step: ", got, " ", name, " for the rule '", rule.name, "', expected ", expected));
+}
+
+// One tensor for each parameter; only a gradient may be missing.
+void check_list(const std::string& name, const TensorList& list, const TensorList& params) {
+  if (list.size() != params.size())
+    throw ValueError(str("optimizer_step: ", list.size(), " ", name, " for ", params.size(), " params"));
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].defined()) {
+      if (name == "grads") continue;
+      throw ValueError(str("optimizer_step: ", name, "[", i, "] is None"));
+    }
+    if (list[i].device() != params[0].device())
+      throw DeviceError(str("optimizer_step: ", name, "[", i, "] is not on the device of the first parameter"));
+  }
+}
+
+void check_like_params(const std::string& name, const TensorList& list, const TensorList& params) {
+  check_list(name, list, params);
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].defined()) continue;
+    if (list[i].shape() != params[i].shape())
+      throw ShapeError(str("optimizer_step: ", name, "[", i, "] has shape ", list[i].shape(), ", its parameter ",
+                           params[i].shape()));
+    if (list[i].dtype() != params[i].dtype())
+      throw DTypeError(
+          str("optimizer_step: ", name, "[", i, "] is ", list[i].dtype(), ", its parameter ", params[i].dtype()));
+  }
+}
+
+void check_cells(const std::string& name, const TensorList& list, const TensorList& params) {
+  check_list(name, list, params);
+  for (const Tensor& t : list)
+    if (t.dtype() != DType::f32 || t.numel() != 1)
+      throw ValueError(str("optimizer_step: ", name, " must be float32 tensors of one element"));
+}
+
+}  // namespace
+
+void optimizer_step(const std::string& rule, const TensorList& params, const TensorList& grads,
+                    const std::vector<TensorList>& states, const std::vector<TensorList>& cells, const Tensor& lr,
+                    const std::vector<double>& options, double weight_decay, bool decoupled, bool maximize) {
+  const RuleInfo& info = find_rule(rule);
+  check_count("lists of states", states.size(), info.states, info);
+  check_count("lists of cells", cells.size(), info.cells, info);
+  check_count("options", options.size(), info.options, info);
+  for (const Tensor& p : params) check_floating("optimizer_step", p);
+  check_like_params("params", params, params);
+  check_like_params("grads", grads, params);
+  for (size_t s = 0; s < states.size(); ++s) check_like_params(str("states[", s, "]"), states[s], params);
+  for (size_t c = 0; c < cells.size(); ++c) check_cells(str("cells[", c, "]"), cells[c], params);
+  if (lr.numel() != 1) throw ShapeError(str("optimizer_step: lr has shape ", lr.shape(), ", expected one element"));
+  if (params.empty()) return;
   const GradMode no_grad(false);
-  const auto step_of = [&](size_t i) { return steps.empty() ? 0.0 : steps[i]; };
-  std::vector<bool> done(params.size());
-  for (size_t i = 0; i < params.size(); ++i) done[i] = !grads[i].defined() || params[i].numel() == 0;
-  for (size_t first = 0; first < params.size(); ++first) {
-    if (done[first]) continue;
+  const Device device = params[0].device();
+  OptimizerStepArgs args{};
+  args.rule = info.rule;
+  if (lr.dtype() == DType::f32 && lr.device() == device)
+    args.lr_cell = lr.data<float>();
+  else
+    args.lr = item(lr);
+  for (size_t i = 0; i < options.size(); ++i) args.options[i] = options[i];
+  args.weight_decay = weight_decay;
+  args.decoupled = decoupled;
+  args.maximize = maximize;
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
     std::vector<ParameterSlot> slots;
     std::vector<SameOrder> orders;
     int64_t offset = 0;
-    for (size_t i = first; i < params.size(); ++i) {
-      if (done[i] || params[i].dtype() != params[first].dtype() || step_of(i) != step_of(first)) continue;
-      done[i] = true;
+    for (size_t i = 0; i < params.size(); ++i) {
+      if (params[i].dtype() != dtype || !grads[i].defined()) continue;
       SameOrder& order = orders.emplace_back(params[i]);
-      ParameterSlot slot{order.written(params[i]), order.read(grads[i]), {}, params[i].numel(), offset};
-      for (size_t s = 0; s < states.size(); ++s)
-        if (!states[s].list->empty()) slot.state[s] = order.written((*states[s].list)[i]);
-      slots.push_back(slot);
+      ParameterSlot slot{};
+      slot.param = order.written(params[i]);
+      slot.grad = order.read(grads[i]);
+      for (size_t s = 0; s < states.size(); ++s) slot.state[s] = order.written(states[s][i]);
+      for (size_t c = 0; c < cells.size(); ++c) slot.cells[c] = cells[c][i].data<float>();
+      slot.numel = params[i].numel();
+      slot.offset = offset;
       offset += slot.numel;
+      slots.push_back(slot);
     }
-    run(params[first].dtype(), step_of(first), slots);
+    if (slots.empty()) continue;
+    args.slots = slots.data();
+    args.count = static_cast<int64_t>(slots.size());
+    args.dtype = dtype;
+    launch(&KernelTable::optimizer_step, device, args);
     for (SameOrder& order : orders) order.copy_back();
   }
   for (size_t i = 0; i < params.size(); ++i) {
     if (!grads[i].defined()) continue;
     changed(params[i]);
-    for (const StateList& s : states)
-      if (!s.list->empty()) changed((*s.list)[i]);
+    for (const TensorList& list : states) changed(list[i]);
+    for (const TensorList& list : cells) changed(list[i]);
   }
-}
-
-// Counts the step of each parameter that has a gradient.
-std::vector<double> count_steps(const char* op, const TensorList& steps, const TensorList& grads) {
-  std::vector<double> counted;
-  for (const Tensor& t : steps)
-    if (!t.defined() || t.dtype() != DType::f32 || t.numel() != 1)
-      throw ValueError(str(op, ": steps must be float32 tensors of one element"));
-  for (size_t i = 0; i < steps.size(); ++i) {
-    if (grads[i].defined()) {
-      *steps[i].data<float>() += 1;
-      changed(steps[i]);
-    }
-    counted.push_back(*steps[i].data<float>());
-  }
-  return counted;
-}
-
-}  // namespace
-
-void sgd_step(const TensorList& params, const TensorList& grads, const TensorList& momentum_buffers, double lr,
-              double momentum, double dampening, double weight_decay, bool nesterov, bool maximize, bool first) {
-  const std::vector<StateList> states = {{"momentum_buffers", &momentum_buffers}};
-  check_step("sgd_step", params, grads, states);
-  if (momentum != 0 && momentum_buffers.size() != params.size())
-    throw ValueError(
-        str("sgd_step: momentum ", momentum, " needs a momentum buffer for each of ", params.size(), " params"));
-  for_each_group(params, grads, states, {}, [&](DType dtype, double, const std::vector<ParameterSlot>& slots) {
-    SgdStepArgs args{};
-    args.slots = slots.data();
-    args.count = static_cast<int64_t>(slots.size());
-    args.dtype = dtype;
-    args.lr = lr;
-    args.momentum = momentum;
-    args.dampening = dampening;
-    args.weight_decay = weight_decay;
-    args.nesterov = nesterov;
-    args.maximize = maximize;
-    args.first = first;
-    launch(&KernelTable::sgd_step, params[0].device(), args);
-  });
-}
-
-void adam_step(const TensorList& params, const TensorList& grads, const TensorList& exp_avgs,
-               const TensorList& exp_avg_sqs, const TensorList& max_exp_avg_sqs, const TensorList& steps, double lr,
-               double beta1, double beta2, double eps, double weight_decay, bool decoupled, bool amsgrad,
-               bool maximize) {
-  const std::vector<StateList> states = {
-      {"exp_avgs", &exp_avgs}, {"exp_avg_sqs", &exp_avg_sqs}, {"max_exp_avg_sqs", &max_exp_avg_sqs}};
-  check_step("adam_step", params, grads, states);
-  if (exp_avgs.size() != params.size() || exp_avg_sqs.size() != params.size() ||
-      (amsgrad && max_exp_avg_sqs.size() != params.size()))
-    throw ValueError(str("adam_step: ", params.size(), " params need as many exp_avgs (", exp_avgs.size(),
-                         "), exp_avg_sqs (", exp_avg_sqs.size(), ") and, with amsgrad, max_exp_avg_sqs (",
-                         max_exp_avg_sqs.size(), ")"));
-  if (steps.size() != params.size())
-    throw ValueError(str("adam_step: ", steps.size(), " steps for ", params.size(), " params"));
-  const std::vector<double> counted = count_steps("adam_step", steps, grads);
-  for_each_group(params, grads, states, counted,
-                 [&](DType dtype, double step, const std::vector<ParameterSlot>& slots) {
-                   AdamStepArgs args{};
-                   args.slots = slots.data();
-                   args.count = static_cast<int64_t>(slots.size());
-                   args.dtype = dtype;
-                   args.lr = lr;
-                   args.beta1 = beta1;
-                   args.beta2 = beta2;
-                   args.eps = eps;
-                   args.weight_decay = weight_decay;
-                   args.correction1 = 1 - std::pow(beta1, step);
-                   args.correction2 = 1 - std::pow(beta2, step);
-                   args.decoupled = decoupled;
-                   args.amsgrad = amsgrad;
-                   args.maximize = maximize;
-                   launch(&KernelTable::adam_step, params[0].device(), args);
-                 });
 }
 
 namespace {

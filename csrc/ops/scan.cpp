@@ -1,5 +1,5 @@
+#include "ops/fused.h"
 #include "ops/launch.h"
-#include "ops/ops.h"
 
 namespace fastdl::ops {
 
@@ -28,8 +28,12 @@ Pair extreme(const char* op, const Tensor& t, int64_t dim, bool keepdim, bool ma
   if (t.shape()[d] == 0 && shape.numel() != 0)
     throw ShapeError(str(op, ": input ", t.shape(), " has no elements along dimension ", d));
   Tensor values = with_values ? empty(shape, t.dtype(), t.device()) : Tensor(), indices = empty(shape, DType::i64, t.device());
-  if (indices.numel() > 0)
-    launch(&KernelTable::arg_reduce, t.device(), ArgReduceArgs{t.view(), with_values ? values.view() : View{}, indices.view(), d, max});
+  if (indices.numel() > 0) {
+    const Tensor workspace = reduce_workspace(t);
+    launch(&KernelTable::arg_reduce, t.device(),
+           ArgReduceArgs{t.view(), with_values ? values.view() : View{}, indices.view(), d, max,
+                         workspace.defined() ? workspace.data() : nullptr});
+  }
   if (keepdim) {
     shape.insert(d, 1);
     indices = view(indices, shape);

@@ -22,7 +22,7 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     >>> nn.utils.get_total_norm([fd.tensor([3.0]), fd.tensor([4.0])]).item()
     5.0
     """
-    tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    tensors, norm_type = [tensors] if isinstance(tensors, Tensor) else list(tensors), float(norm_type)
     if not tensors:
         return fastdl.tensor(0.0)
     with no_grad():
@@ -73,7 +73,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     >>> [round(g, 3) for g in w.grad.tolist()]
     [0.6, 0.8]
     """
-    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    parameters, norm_type = [parameters] if isinstance(parameters, Tensor) else list(parameters), float(norm_type)
     if norm_type in (1, 2, math.inf):
         return F.clip_total_norm_(_with_grad(parameters), max_norm, norm_type, error_if_nonfinite)
     total = get_total_norm(_with_grad(parameters), norm_type, error_if_nonfinite)

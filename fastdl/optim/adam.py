@@ -1,11 +1,10 @@
 """Adam and AdamW."""
 
-import fastdl
-from fastdl import _C
-from fastdl.optim.optimizer import Optimizer, check_range, check_supported
+from fastdl.optim.optimizer import check_betas, check_range
+from fastdl.optim.rule import BETAS, RuleOptimizer
 
 
-class Adam(Optimizer):
+class Adam(RuleOptimizer):
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p = p - lr m' / (sqrt(v') + eps).
 
     m' = m / (1 - beta1^t) and v' = v / (1 - beta2^t) at step t; g is the gradient plus weight_decay p.
@@ -36,10 +35,7 @@ class Adam(Optimizer):
                  maximize=False, capturable=False, differentiable=False, fused=None, decoupled_weight_decay=False):  # fmt: skip
         name = type(self).__name__
         check_range(name, lr=lr, eps=eps, weight_decay=weight_decay)
-        check_supported(name, differentiable)
-        for i, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"{name}: invalid beta parameter at index {i}: {beta}")
+        check_betas(name, betas)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -55,33 +51,11 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _state_keys(self, group):
-        keys = ("step", "exp_avg", "exp_avg_sq")
-        return (*keys, "max_exp_avg_sq") if group["amsgrad"] else keys
-
-    def _new_state(self, parameter, group):
-        state = {key: fastdl.zeros_like(parameter) for key in self._state_keys(group) if key != "step"}
-        return {"step": fastdl.zeros((), dtype=fastdl.float32), **state}
-
-    def _update(self, group, lists):
-        entries = lists.entries
-        beta1, beta2 = group["betas"]
-        _C.adam_step(
-            lists.params,
-            [p.grad for p in lists.params],
-            entries["exp_avg"],
-            entries["exp_avg_sq"],
-            entries.get("max_exp_avg_sq", []),
-            entries["step"],
-            float(group["lr"]),
-            beta1,
-            beta2,
-            group["eps"],
-            group["weight_decay"],
-            group["decoupled_weight_decay"],
-            group["amsgrad"],
-            group["maximize"],
-        )
+    def _rule(self, group):
+        states, options = ("exp_avg", "exp_avg_sq"), (*BETAS, ("eps",))
+        if group["amsgrad"]:
+            return "amsgrad", (*states, "max_exp_avg_sq"), ("step",), options
+        return "adam", states, ("step",), options
 
 
 class AdamW(Adam):

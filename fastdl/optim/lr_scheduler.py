@@ -36,8 +36,15 @@ class LRScheduler:
                 raise KeyError(f"param 'initial_lr' is not specified in param_groups[{i}] when resuming an optimizer")
         self.base_lrs = [float(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
+        self._initial_step()
+
+    def _initial_step(self):
+        # Where training goes on, the optimizer's rates are those of the epoch already: rules that start from the present
+        # rate must not go one step ahead.
+        self._is_initial = True
         self._step_count = 0
         self.step()
+        self._is_initial = False
 
     def _lrs(self):
         return [float(group["lr"]) for group in self.optimizer.param_groups]
@@ -61,6 +68,9 @@ class LRScheduler:
     def step(self, epoch=None):
         """Goes on to the next epoch, or to ``epoch``, and sets the learning rates."""
         self._step_count += 1
+        self._update_lr(epoch)
+
+    def _update_lr(self, epoch=None):
         if epoch is None:
             self.last_epoch += 1
             values = self.get_lr()
@@ -70,6 +80,10 @@ class LRScheduler:
         for group, lr in zip(self.optimizer.param_groups, values):
             _set(group, "lr", lr)
         self._last_lr = self._lrs()
+
+
+class _LRScheduler(LRScheduler):
+    """The base class's old name, to derive from."""
 
 
 class _LambdaScheduler(LRScheduler):
@@ -83,7 +97,7 @@ class _LambdaScheduler(LRScheduler):
     def state_dict(self):
         """Everything but the optimizer and plain functions; callable objects' attributes are kept."""
         state = {name: value for name, value in self.__dict__.items() if name not in ("optimizer", "lr_lambdas")}
-        state["lr_lambdas"] = [dict(f.__dict__) if not hasattr(f, "__code__") else None for f in self.lr_lambdas]
+        state["lr_lambdas"] = [_attributes(f) for f in self.lr_lambdas]
         return state
 
     def load_state_dict(self, state_dict):
@@ -126,7 +140,7 @@ class MultiplicativeLR(_LambdaScheduler):
     """
 
     def get_lr(self):
-        if self.last_epoch == 0:
+        if self._is_initial:
             return self._lrs()
         return [lr * f(self.last_epoch) for lr, f in zip(self._lrs(), self.lr_lambdas)]
 
@@ -232,7 +246,7 @@ class LinearLR(LRScheduler):
         lrs = self._lrs()
         if self.last_epoch == 0:
             return [lr * self.start_factor for lr in lrs]
-        if self.last_epoch > self.total_iters:
+        if self._is_initial or self.last_epoch > self.total_iters:
             return lrs
         change = self.end_factor - self.start_factor
         before = self.total_iters * self.start_factor + (self.last_epoch - 1) * change
@@ -258,7 +272,7 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
-        return self._lrs() if self.last_epoch == 0 else [lr * self.gamma for lr in self._lrs()]
+        return self._lrs() if self._is_initial else [lr * self.gamma for lr in self._lrs()]
 
     def _get_closed_form_lr(self):
         return [base * self.gamma**self.last_epoch for base in self.base_lrs]
@@ -280,7 +294,7 @@ class PolynomialLR(LRScheduler):
 
     def get_lr(self):
         lrs = self._lrs()
-        if self.last_epoch == 0 or self.last_epoch > self.total_iters:
+        if self._is_initial or self.last_epoch > self.total_iters:
             return lrs
         left = 1.0 - self.last_epoch / self.total_iters
         before = 1.0 - (self.last_epoch - 1) / self.total_iters
@@ -310,9 +324,9 @@ class CosineAnnealingLR(LRScheduler):
     def get_lr(self):
         # From the present lr, so that other schedulers may change it as well.
         lrs = self._lrs()
-        if self.last_epoch == 0:
+        if self._is_initial:
             return lrs
-        if self._step_count == 1:
+        if self._step_count == 1 and self.last_epoch > 0:
             return self._get_closed_form_lr()
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
@@ -365,7 +379,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             epoch = self.last_epoch + 1
             self.T_cur += 1
             if self.T_cur >= self.T_i:
-                self.T_cur -= self.T_i
+                self.T_cur %= self.T_i
                 self.T_i *= self.T_mult
         else:
             if epoch < 0:
@@ -427,16 +441,18 @@ class OneCycleLR(LRScheduler):
         up = float(pct_start * total_steps) - 1
         down = total_steps - 1
         if three_phase:
-            self._phases = [
+            phases = [
                 (up, "initial_lr", "max_lr", "max_momentum", "base_momentum"),
                 (2 * up, "max_lr", "initial_lr", "base_momentum", "max_momentum"),
                 (down, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
             ]
         else:
-            self._phases = [
+            phases = [
                 (up, "initial_lr", "max_lr", "max_momentum", "base_momentum"),
                 (down, "max_lr", "min_lr", "base_momentum", "max_momentum"),
             ]
+        names = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
+        self._schedule_phases = [dict(zip(names, phase)) for phase in phases]
         groups = optimizer.param_groups
         if last_epoch == -1:
             for group, peak in zip(groups, _per_group("max_lr", max_lr, groups)):
@@ -444,22 +460,10 @@ class OneCycleLR(LRScheduler):
                 group["max_lr"] = peak
                 group["min_lr"] = group["initial_lr"] / final_div_factor
         if cycle_momentum:
-            if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
-                raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
-            self.use_beta1 = "betas" in optimizer.defaults
+            self.use_beta1 = _uses_beta1(optimizer)
             if last_epoch == -1:
-                largest = _per_group("max_momentum", max_momentum, groups)
-                smallest = _per_group("base_momentum", base_momentum, groups)
-                for group, high, low in zip(groups, largest, smallest):
-                    self._set_momentum(group, high)
-                    group["max_momentum"], group["base_momentum"] = high, low
+                _set_momentum_bounds(self, base_momentum, max_momentum, groups)
         super().__init__(optimizer, last_epoch)
-
-    def _set_momentum(self, group, value):
-        if self.use_beta1:
-            group["betas"] = (value, *group["betas"][1:])
-        else:
-            group["momentum"] = value
 
     def _anneal(self, start, end, done):
         if self._anneal_func_type == "cos":
@@ -473,15 +477,133 @@ class OneCycleLR(LRScheduler):
         lrs = []
         for group in self.optimizer.param_groups:
             begin = 0.0
-            for i, (end, lr_from, lr_to, momentum_from, momentum_to) in enumerate(self._phases):
-                if step <= end or i == len(self._phases) - 1:
+            for i, phase in enumerate(self._schedule_phases):
+                end = phase["end_step"]
+                if step <= end or i == len(self._schedule_phases) - 1:
                     done = (step - begin) / (end - begin)
-                    lrs.append(self._anneal(group[lr_from], group[lr_to], done))
+                    lrs.append(self._anneal(group[phase["start_lr"]], group[phase["end_lr"]], done))
                     if self.cycle_momentum:
-                        self._set_momentum(group, self._anneal(group[momentum_from], group[momentum_to], done))
+                        momenta = group[phase["start_momentum"]], group[phase["end_momentum"]]
+                        _set_momentum(group, self._anneal(*momenta, done), self.use_beta1)
                     break
                 begin = end
         return lrs
+
+
+class CyclicLR(LRScheduler):
+    """lr goes linearly from base_lr to max_lr in step_size_up batches, and back in step_size_down; momentum the other way.
+
+    Args:
+        base_lr, max_lr: the bounds, or lists with one for each group.
+        step_size_up, step_size_down: batches; down is as long as up if None. Call ``step()`` after each batch.
+        mode: "triangular"; "triangular2" halves the amplitude every cycle; "exp_range" scales it by gamma^batch.
+        gamma: of "exp_range".
+        scale_fn, scale_mode: a function of the cycle's number ("cycle", from 1) or of the batch's ("iterations") that
+            gives the amplitude's factor, in place of ``mode``.
+        cycle_momentum: also move momentum (Adam's beta1) between ``max_momentum`` and ``base_momentum``.
+
+    Raises:
+        ValueError: an unknown mode, or an optimizer without momentum.
+
+    Source: Smith, "Cyclical learning rates for training neural networks", 2017.
+
+    >>> optimizer = fd.optim.SGD([fd.zeros(1, requires_grad=True)], lr=1.0)
+    >>> scheduler = fd.optim.lr_scheduler.CyclicLR(optimizer, base_lr=0.0, max_lr=1.0, step_size_up=2)
+    >>> for batch in range(3):
+    ...     scheduler.step()
+    ...     print(scheduler.get_last_lr())
+    [0.5]
+    [1.0]
+    [0.5]
+    """
+
+    def __init__(self, optimizer, base_lr, max_lr, step_size_up=2000, step_size_down=None, mode="triangular", gamma=1.0,
+                 scale_fn=None, scale_mode="cycle", cycle_momentum=True, base_momentum=0.8, max_momentum=0.9,
+                 last_epoch=-1):  # fmt: skip
+        if not hasattr(optimizer, "param_groups"):
+            raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+        groups = optimizer.param_groups
+        base_lrs = _per_group("base_lr", base_lr, groups)
+        if last_epoch == -1:
+            for group, lr in zip(groups, base_lrs):
+                _set(group, "lr", lr)
+        self.max_lrs = _per_group("max_lr", max_lr, groups)
+        up = float(step_size_up)
+        self.total_size = up + (up if step_size_down is None else float(step_size_down))
+        self.step_ratio = up / self.total_size
+        if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
+            raise ValueError(f"mode {mode!r} is invalid and scale_fn is None")
+        self.mode, self.gamma = mode, gamma
+        self._scale_fn_custom = scale_fn
+        if scale_fn is None:
+            scale_mode = "iterations" if mode == "exp_range" else "cycle"
+        self.scale_mode = scale_mode
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum:
+            self.use_beta1 = _uses_beta1(optimizer)
+            self.base_momentums = _per_group("base_momentum", base_momentum, groups)
+            self.max_momentums = _per_group("max_momentum", max_momentum, groups)
+            if last_epoch == -1:
+                _set_momentum_bounds(self, base_momentum, max_momentum, groups)
+        super().__init__(optimizer, last_epoch)
+        self.base_lrs = base_lrs
+
+    def scale_fn(self, x):
+        """The amplitude's factor at cycle or batch ``x``."""
+        if self._scale_fn_custom is not None:
+            return self._scale_fn_custom(x)
+        if self.mode == "exp_range":
+            return self.gamma**x
+        return 0.5 ** (x - 1) if self.mode == "triangular2" else 1.0
+
+    def get_lr(self):
+        cycle = math.floor(1 + self.last_epoch / self.total_size)
+        at = 1.0 + self.last_epoch / self.total_size - cycle
+        share = at / self.step_ratio if at <= self.step_ratio else (at - 1) / (self.step_ratio - 1)
+        share *= self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
+        if self.cycle_momentum:
+            for group, low, high in zip(self.optimizer.param_groups, self.base_momentums, self.max_momentums):
+                _set_momentum(group, high - (high - low) * share, self.use_beta1)
+        return [low + (high - low) * share for low, high in zip(self.base_lrs, self.max_lrs)]
+
+    def state_dict(self):
+        """Everything but the optimizer and a plain ``scale_fn``; a callable object's attributes are kept."""
+        state = super().state_dict()
+        state["_scale_fn_custom"] = _attributes(self._scale_fn_custom)
+        return state
+
+    def load_state_dict(self, state_dict):
+        """Takes back what ``state_dict()`` returned."""
+        saved = dict(state_dict)
+        attributes = saved.pop("_scale_fn_custom")
+        if attributes is not None:
+            self._scale_fn_custom.__dict__.update(attributes)
+        super().load_state_dict(saved)
+
+
+def _attributes(function):
+    """What a schedule's state keeps of a user's function: a callable object's attributes."""
+    return None if function is None or hasattr(function, "__code__") else dict(function.__dict__)
+
+
+def _uses_beta1(optimizer):
+    if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:
+        raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+    return "betas" in optimizer.defaults
+
+
+def _set_momentum(group, value, use_beta1):
+    if use_beta1:
+        group["betas"] = (value, *group["betas"][1:])
+    else:
+        group["momentum"] = value
+
+
+def _set_momentum_bounds(scheduler, base_momentum, max_momentum, groups):
+    lows, highs = _per_group("base_momentum", base_momentum, groups), _per_group("max_momentum", max_momentum, groups)
+    for group, low, high in zip(groups, lows, highs):
+        _set_momentum(group, high, scheduler.use_beta1)
+        group["max_momentum"], group["base_momentum"] = high, low
 
 
 def _per_group(name, value, groups):
@@ -494,7 +616,72 @@ def _per_group(name, value, groups):
     return [value] * len(groups)
 
 
-class SequentialLR(LRScheduler):
+class _Combined(LRScheduler):
+    """Schedulers of one optimizer, whose states are kept under ``_schedulers``."""
+
+    def __init__(self, optimizer, schedulers):
+        name = type(self).__name__
+        if len(schedulers) < 1:
+            raise ValueError(f"{name} expects at least one scheduler, but got none")
+        for i, scheduler in enumerate(schedulers):
+            if not hasattr(scheduler, "optimizer"):
+                raise TypeError(f"{name}: the scheduler at index {i} has no optimizer")
+            if isinstance(scheduler, ReduceLROnPlateau):
+                raise ValueError(f"{name} does not support ReduceLROnPlateau (index {i}): its step needs a metric")
+            if scheduler.optimizer is not (optimizer or schedulers[0].optimizer):
+                raise ValueError(
+                    f"{name} expects all schedulers to belong to the same optimizer, that of index {i} differs"
+                )
+        self._schedulers = list(schedulers)
+        self.optimizer = optimizer or schedulers[0].optimizer
+
+    def state_dict(self):
+        """Everything but the optimizer; the schedulers' states under ``_schedulers``."""
+        state = {name: value for name, value in self.__dict__.items() if name not in ("optimizer", "_schedulers")}
+        state["_schedulers"] = [scheduler.state_dict() for scheduler in self._schedulers]
+        return state
+
+    def load_state_dict(self, state_dict):
+        """Takes back what ``state_dict()`` returned."""
+        saved = dict(state_dict)
+        for scheduler, state in zip(self._schedulers, saved.pop("_schedulers")):
+            scheduler.load_state_dict(state)
+        self.__dict__.update(saved)
+
+
+class ChainedScheduler(_Combined):
+    """All the schedulers at each step, one after the other: their factors multiply.
+
+    Args:
+        schedulers: all of the same optimizer.
+        optimizer: that one; may be left out.
+
+    Raises:
+        ValueError: none, other optimizers, or a ReduceLROnPlateau.
+
+    >>> optimizer = fd.optim.SGD([fd.zeros(1, requires_grad=True)], lr=1.0)
+    >>> warmup = fd.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=1)
+    >>> decay = fd.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> scheduler = fd.optim.lr_scheduler.ChainedScheduler([warmup, decay])
+    >>> for epoch in range(2):
+    ...     print(scheduler.get_last_lr())
+    ...     scheduler.step()
+    [0.5]
+    [0.5]
+    """
+
+    def __init__(self, schedulers, optimizer=None):
+        super().__init__(optimizer, schedulers)
+        self._last_lr = self._lrs()
+
+    def step(self):
+        """Goes on to the next epoch."""
+        for scheduler in self._schedulers:
+            scheduler.step()
+        self._last_lr = self._lrs()
+
+
+class SequentialLR(_Combined):
     """One scheduler after the other, the next from each milestone on.
 
     Args:
@@ -502,7 +689,7 @@ class SequentialLR(LRScheduler):
         milestones: the epochs at which the second, third, ... begin.
 
     Raises:
-        ValueError: other optimizers, or a number of milestones that does not fit.
+        ValueError: other optimizers, a ReduceLROnPlateau, or a number of milestones that does not fit.
 
     >>> optimizer = fd.optim.SGD([fd.zeros(1, requires_grad=True)], lr=1.0)
     >>> warmup = fd.optim.lr_scheduler.ConstantLR(optimizer, factor=0.5, total_iters=2)
@@ -517,24 +704,20 @@ class SequentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer, schedulers, milestones, last_epoch=-1):
-        if len(schedulers) < 1:
-            raise ValueError("SequentialLR expects at least one scheduler")
-        for scheduler in schedulers:
-            if scheduler.optimizer is not optimizer:
-                raise ValueError("SequentialLR expects all schedulers to belong to the same optimizer")
+        super().__init__(optimizer, schedulers)
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
                 f"SequentialLR expects one milestone less than schedulers, got {len(milestones)} for {len(schedulers)}"
             )
-        self._schedulers, self._milestones = list(schedulers), list(milestones)
-        self.last_epoch, self.optimizer = last_epoch + 1, optimizer
-        # The schedulers' own first steps have all changed the rates: go back, and begin the first one anew.
+        self._milestones = list(milestones)
+        self.last_epoch = last_epoch + 1
+        # The schedulers' own first steps have all changed the rates: go back, and begin the one meant for epoch 0 anew.
         for group in optimizer.param_groups:
             _set(group, "lr", group["initial_lr"])
-        for scheduler in self._schedulers:
-            scheduler.last_epoch -= 1
-        self._schedulers[0].step()
-        self._last_lr = self._schedulers[0].get_last_lr()
+        _undo(self)
+        first = self._schedulers[bisect_right(self._milestones, 0)]
+        first._initial_step()
+        self._last_lr = first.get_last_lr()
 
     def step(self):
         """Goes on to the next epoch."""
@@ -542,23 +725,19 @@ class SequentialLR(LRScheduler):
         i = bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[i]
         if i > 0 and self._milestones[i - 1] == self.last_epoch:
-            scheduler.step(0)
+            scheduler._update_lr(0)
         else:
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()
 
-    def state_dict(self):
-        """Everything but the optimizer; the schedulers' states under ``_schedulers``."""
-        state = {name: value for name, value in self.__dict__.items() if name not in ("optimizer", "_schedulers")}
-        state["_schedulers"] = [scheduler.state_dict() for scheduler in self._schedulers]
-        return state
 
-    def load_state_dict(self, state_dict):
-        """Takes back what ``state_dict()`` returned."""
-        saved = dict(state_dict)
-        for scheduler, state in zip(self._schedulers, saved.pop("_schedulers")):
-            scheduler.load_state_dict(state)
-        self.__dict__.update(saved)
+def _undo(combined):
+    """Takes back the first step of all schedulers within."""
+    for scheduler in combined._schedulers:
+        if isinstance(scheduler, _Combined):
+            _undo(scheduler)
+        else:
+            scheduler.last_epoch -= 1
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -600,12 +779,13 @@ class ReduceLROnPlateau(LRScheduler):
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown, self.eps = threshold, threshold_mode, cooldown, eps
         self.min_lrs = _per_group("min_lr", min_lr, optimizer.param_groups)
+        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr  # for groups that are added later
         self.last_epoch = 0
         self._last_lr = self._lrs()
         self._reset()
 
     def _reset(self):
-        self.best = math.inf if self.mode == "min" else -math.inf
+        self.best = self.mode_worse = math.inf if self.mode == "min" else -math.inf
         self.cooldown_counter = self.num_bad_epochs = 0
 
     def is_better(self, a, best):
@@ -631,7 +811,12 @@ class ReduceLROnPlateau(LRScheduler):
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
         if self.num_bad_epochs > self.patience:
-            for group, smallest in zip(self.optimizer.param_groups, self.min_lrs):
+            groups = self.optimizer.param_groups
+            if len(groups) != len(self.min_lrs):
+                if self.default_min_lr is None:
+                    raise RuntimeError(f"ReduceLROnPlateau: {len(self.min_lrs)} min_lrs for {len(groups)} param groups")
+                self.min_lrs = [self.default_min_lr] * len(groups)
+            for group, smallest in zip(groups, self.min_lrs):
                 lr = float(group["lr"])
                 new = max(lr * self.factor, smallest)
                 if lr - new > self.eps:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 import fastdl
-from fastdl.autograd import enable_grad
+from fastdl.autograd import enable_grad, no_grad
 from fastdl.tensor import Tensor
 
 
@@ -44,8 +44,9 @@ class _Lists:
 class Optimizer:
     """The base class of optimizers.
 
-    A subclass defines ``_state_keys(group)``, the names of the tensors that it keeps for each parameter,
-    ``_new_state(parameter, group)``, which makes them, and ``_update(group, lists)``, which runs the kernel.
+    A subclass defines ``_state_keys(group)``, the names of what it keeps for each parameter, ``_new_state(parameter,
+    group)``, which makes it, and ``_update_parameter(parameter, gradient, state, group)``. Where a rule of the kernel
+    does the work, it derives from ``RuleOptimizer`` instead. Code that overrides ``step`` as a whole works as well.
 
     Args:
         params: parameters, (name, parameter) pairs, or dicts of a group: ``{"params": ..., "lr": ...}``.
@@ -63,6 +64,8 @@ class Optimizer:
         self.param_groups = []
         self._lists = {}
         self._before_step, self._after_step = {}, {}
+        self._before_state_dict, self._after_state_dict = {}, {}
+        self._before_load, self._after_load = {}, {}
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -132,6 +135,12 @@ class Optimizer:
         """
         for hook in list(self._before_step.values()):
             hook(self, (closure,), {})
+        loss = self._step(closure)
+        for hook in list(self._after_step.values()):
+            hook(self, (closure,), {})
+        return loss
+
+    def _step(self, closure):
         loss = None
         if closure is not None:
             with enable_grad():
@@ -144,12 +153,10 @@ class Optimizer:
             if lists.waiting:
                 new = [p for p in lists.waiting if p.grad is not None]
                 for p in new:
-                    self.state[p].update(self._new_state(p, group))
+                    self.state[p] = {**self._new_state(p, group), **self.state.get(p, {})}
                 if new:
                     lists = self._lists[i] = _Lists(group, self.state, keys)
             self._update(group, lists)
-        for hook in list(self._after_step.values()):
-            hook(self, (closure,), {})
         return loss
 
     def _state_keys(self, group):
@@ -159,7 +166,25 @@ class Optimizer:
         raise NotImplementedError
 
     def _update(self, group, lists):
+        with no_grad():
+            for p in lists.params:
+                if p.grad is not None:
+                    self._update_parameter(p, p.grad, self.state[p], group)
+
+    def _update_parameter(self, parameter, gradient, state, group):
         raise NotImplementedError
+
+    def _loaded(self, name, value, parameter):
+        """What ``load_state_dict`` keeps of an entry of the state: a copy in the parameter's dtype."""
+        if isinstance(value, Tensor):
+            if name == "step" or not parameter.dtype.is_floating_point:
+                return value.clone()
+            return value.to(device=parameter.device, dtype=parameter.dtype, copy=True)
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._loaded(name, v, parameter) for v in value)
+        if isinstance(value, dict):
+            return {key: self._loaded(key, v, parameter) for key, v in value.items()}
+        return value
 
     def register_step_pre_hook(self, hook):
         """Before each step: ``hook(optimizer, args, kwargs)``. Returns a handle with ``remove()``."""
@@ -169,9 +194,27 @@ class Optimizer:
         """After each step: ``hook(optimizer, args, kwargs)``. Returns a handle with ``remove()``."""
         return _add_hook(self._after_step, hook)
 
+    def register_state_dict_pre_hook(self, hook, prepend=False):
+        """Before ``state_dict()``: ``hook(optimizer)``. Returns a handle with ``remove()``."""
+        return _add_hook(self._before_state_dict, hook, prepend)
+
+    def register_state_dict_post_hook(self, hook, prepend=False):
+        """After ``state_dict()``: ``hook(optimizer, state_dict)`` may return another one. Returns a handle with ``remove()``."""
+        return _add_hook(self._after_state_dict, hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook, prepend=False):
+        """Before loading: ``hook(optimizer, state_dict)`` may return another one. Returns a handle with ``remove()``."""
+        return _add_hook(self._before_load, hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook, prepend=False):
+        """After loading: ``hook(optimizer)``. Returns a handle with ``remove()``."""
+        return _add_hook(self._after_load, hook, prepend)
+
     def state_dict(self):
         """``{"state": {index: tensors by name}, "param_groups": [options, with indices for parameters]}``; the tensors
         are the optimizer's own."""
+        for hook in list(self._before_state_dict.values()):
+            hook(self)
         index = {}
         groups = []
         for group in self.param_groups:
@@ -180,14 +223,23 @@ class Optimizer:
             packed = {name: value for name, value in group.items() if name != "params"}
             packed["params"] = [index[id(p)] for p in group["params"]]
             groups.append(packed)
-        return {"state": {index[id(p)]: dict(state) for p, state in self.state.items()}, "param_groups": groups}
+        state = {
+            index[id(key)] if isinstance(key, Tensor) else key: dict(value) if isinstance(value, dict) else value
+            for key, value in self.state.items()
+        }
+        result = {"state": state, "param_groups": groups}
+        for hook in list(self._after_state_dict.values()):
+            result = _or(hook(self, result), result)
+        return result
 
     def load_state_dict(self, state_dict):
         """Takes copies of a ``state_dict()``'s tensors, in each parameter's dtype, and its options.
 
         Raises:
-            ValueError: other groups, or of other sizes; nothing is changed then.
+            ValueError: other groups, or of other sizes, or a state of another shape; nothing is changed then.
         """
+        for hook in list(self._before_load.values()):
+            state_dict = _or(hook(self, state_dict), state_dict)
         groups = state_dict["param_groups"]
         if len(groups) != len(self.param_groups):
             raise ValueError(
@@ -204,29 +256,24 @@ class Optimizer:
         for mine, saved in zip(self.param_groups, groups):
             parameters.update(zip(saved["params"], mine["params"]))
 
-        def copied(name, value, parameter):
-            if not isinstance(value, Tensor):
-                return value
-            return (
-                value.clone() if name == "step" else value.to(device=parameter.device, dtype=parameter.dtype, copy=True)
-            )
-
         state = defaultdict(dict)
         for index, entries in state_dict["state"].items():
+            if index not in parameters:  # a subclass's own entry
+                state[index] = entries
+                continue
             p = parameters[index]
-            for name, value in entries.items():
-                if isinstance(value, Tensor) and name != "step" and value.shape != p.shape:
-                    raise ValueError(
-                        f"loaded state {name!r} of parameter {index} has shape {list(value.shape)}, "
-                        f"the parameter {list(p.shape)}"
-                    )
-            state[p] = {name: copied(name, value, p) for name, value in entries.items()}
+            try:
+                state[p] = {name: self._loaded(name, value, p) for name, value in entries.items()}
+            except ValueError as error:
+                raise ValueError(f"{type(self).__name__}.load_state_dict: parameter {index}: {error}") from None
         self.state = state
         self.param_groups = [
-            {**{name: value for name, value in saved.items() if name != "params"}, "params": mine["params"]}
+            {**self.defaults, **{name: v for name, v in saved.items() if name != "params"}, "params": mine["params"]}
             for mine, saved in zip(self.param_groups, groups)
         ]
         self._lists = {}
+        for hook in list(self._after_load.values()):
+            hook(self)
 
     def __getstate__(self):
         return {**self.__dict__, "_lists": {}}
@@ -239,10 +286,18 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _add_hook(hooks, hook):
+def _add_hook(hooks, hook, prepend=False):
     key = object()
+    later = dict(hooks) if prepend else {}
+    if prepend:
+        hooks.clear()
     hooks[key] = hook
+    hooks.update(later)
     return _Removal(hooks, key)
+
+
+def _or(value, default):
+    return default if value is None else value
 
 
 class _Removal:
@@ -256,13 +311,18 @@ class _Removal:
 
 
 def check_range(optimizer, **values):
-    """Raises ValueError for a negative value."""
+    """Raises ValueError for a negative value, or a tensor of several elements."""
     for name, value in values.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(
+                f"{optimizer}: {name} must be a number or a tensor of one element, got {list(value.shape)}"
+            )
         if not value >= 0.0:
             raise ValueError(f"{optimizer}: invalid {name}: {value}")
 
 
-def check_supported(optimizer, differentiable):
-    """Raises ValueError for what the kernels do not do."""
-    if differentiable:
-        raise ValueError(f"{optimizer}: differentiable=True is not supported, the step is one kernel without history")
+def check_betas(optimizer, betas):
+    """Raises ValueError for a decay rate outside [0, 1)."""
+    for i, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"{optimizer}: invalid beta parameter at index {i}: {beta}")

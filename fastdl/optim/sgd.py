@@ -1,11 +1,11 @@
 """Stochastic gradient descent."""
 
 import fastdl
-from fastdl import _C
-from fastdl.optim.optimizer import Optimizer, check_range, check_supported
+from fastdl.optim.optimizer import check_range
+from fastdl.optim.rule import RuleOptimizer
 
 
-class SGD(Optimizer):
+class SGD(RuleOptimizer):
     """b = momentum b + (1 - dampening) g; p = p - lr b, with g the gradient plus weight_decay p.
 
     The first step sets b = g. Without momentum b is g; with ``nesterov`` the step is g + momentum b.
@@ -33,7 +33,6 @@ class SGD(Optimizer):
     def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, maximize=False,
                  foreach=None, differentiable=False, fused=None):  # fmt: skip
         check_range("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
-        check_supported("SGD", differentiable)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("SGD: Nesterov momentum requires a momentum and zero dampening")
         defaults = {
@@ -49,29 +48,18 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _state_keys(self, group):
-        return ("momentum_buffer",) if group["momentum"] else ()
+    def _rule(self, group):
+        if not group["momentum"]:
+            return "sgd", (), (), ()
+        return "momentum", ("momentum_buffer",), (), (("momentum",), ("dampening",), ("nesterov",))
 
     def _new_state(self, parameter, group):
         # Such that the kernel's b = momentum b + (1 - dampening) g makes the first b the gradient itself.
-        buffer = fastdl.zeros_like(parameter)
-        if group["dampening"]:
+        state = super()._new_state(parameter, group)
+        if group["momentum"] and group["dampening"]:
             with fastdl.no_grad():
                 gradient = -parameter.grad if group["maximize"] else parameter.grad
                 if group["weight_decay"]:
                     gradient = gradient + group["weight_decay"] * parameter
-                buffer.add_(gradient * (group["dampening"] / group["momentum"]))
-        return {"momentum_buffer": buffer}
-
-    def _update(self, group, lists):
-        _C.sgd_step(
-            lists.params,
-            [p.grad for p in lists.params],
-            lists.entries.get("momentum_buffer", []),
-            float(group["lr"]),
-            group["momentum"],
-            group["dampening"],
-            group["weight_decay"],
-            group["nesterov"],
-            group["maximize"],
-        )
+                state["momentum_buffer"].add_(gradient * (group["dampening"] / group["momentum"]))
+        return state

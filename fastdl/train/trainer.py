@@ -4,7 +4,7 @@ import math
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import fastdl as fd
 from fastdl import nn
@@ -28,15 +28,18 @@ class Trainer:
         model: module; ``model(inputs)`` gives the outputs.
         optimizer: over the model's parameters.
         loss_fn: ``loss_fn(outputs, target)`` gives a scalar; ``nn.CrossEntropyLoss()`` if None.
-        scheduler: stepped after every step, or None.
+        scheduler: stepped after every step of the optimizer, or None.
         metrics: dictionary from names to functions of (outputs, target) that give a batch's mean as a float;
             ``{"accuracy": accuracy}`` if None.
         callbacks: list of ``Callback``.
         clip_grad_norm: largest norm of all gradients together, or None.
+        accumulate: batches whose gradients are averaged for one step of the optimizer: a batch of their joint size in the
+            memory of one. The last step of an epoch takes what is left.
+        autocast: ``fd.bfloat16`` runs the model and the loss under :class:`fastdl.autocast`; None does not.
 
     Attributes:
         epoch: finished epochs.
-        step: steps done in the epoch that has begun.
+        step: batches done in the epoch that has begun.
         history: one dictionary per finished epoch: ``epoch``, ``train_loss``, ``train_<metric>``, ``valid_loss``,
             ``valid_<metric>``, ``seconds``.
         interrupted: whether Ctrl-C ended the last ``fit``.
@@ -55,7 +58,10 @@ class Trainer:
         True
     """
 
-    def __init__(self, model, optimizer, loss_fn=None, scheduler=None, metrics=None, callbacks=(), clip_grad_norm=None):
+    def __init__(self, model, optimizer, loss_fn=None, scheduler=None, metrics=None, callbacks=(), clip_grad_norm=None,
+                 accumulate=1, autocast=None):  # fmt: skip
+        if not isinstance(accumulate, int) or accumulate < 1:
+            raise ValueError(f"Trainer: accumulate must be a positive number of batches, got {accumulate!r}")
         self.model = model
         self.optimizer = optimizer
         self.loss_fn = loss_fn or nn.CrossEntropyLoss()
@@ -63,6 +69,8 @@ class Trainer:
         self.metrics = {"accuracy": accuracy} if metrics is None else dict(metrics)
         self.callbacks = list(callbacks)
         self.clip_grad_norm = clip_grad_norm
+        self.accumulate = accumulate
+        self.autocast = autocast
         self.epoch = 0
         self.step = 0
         self.epochs = 0
@@ -124,7 +132,9 @@ class Trainer:
         """
         sums, samples = {}, 0
         for outputs, target in self._outputs(loader):
-            values = {"loss": self.loss_fn(outputs, target).item(), **self._measure(outputs, target)}
+            with self._autocast():
+                loss = self.loss_fn(outputs, target).item()
+            values = {"loss": loss, **self._measure(outputs, target)}
             samples += _accumulate(sums, values, len(target))
         if not samples:
             raise ValueError("Trainer.evaluate: the loader has no samples")
@@ -153,7 +163,7 @@ class Trainer:
 
     def state_dict(self):
         """Everything that the rest of the training depends on, apart from the data: nested, for ``save_tree``."""
-        return {
+        state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
@@ -166,6 +176,9 @@ class Trainer:
             "random": self._loaded_random or _random_state(self._loader),
             "epoch_random": self._epoch_random,
         }
+        if self.step % self.accumulate:  # in the middle of a step of the optimizer
+            state["gradients"] = {name: p.grad for name, p in self.model.named_parameters()}
+        return state
 
     def load_state_dict(self, state):
         """Take over the state of another trainer of the same model, optimizer and scheduler.
@@ -177,7 +190,7 @@ class Trainer:
             ValueError: it is not such a state, or has a scheduler where this trainer has none or the other way round.
             RuntimeError: the weights do not fit the model.
         """
-        missing = [name for name in self.state_dict() if name not in state]
+        missing = [name for name in self.state_dict() if name not in state and name != "gradients"]
         if missing:
             raise ValueError(f"Trainer.load_state_dict: the state lacks {', '.join(missing)}")
         if (state["scheduler"] is None) != (self.scheduler is None):
@@ -194,6 +207,10 @@ class Trainer:
         self._seconds = state["seconds"]
         self._loaded_random = state["random"]
         self._epoch_random = state["epoch_random"]
+        gradients = state.get("gradients", {})
+        for name, p in self.model.named_parameters():
+            gradient = gradients.get(name)
+            p.grad = None if gradient is None else gradient.to(device=p.device, dtype=p.dtype, copy=True)
 
     def save_checkpoint(self, path):
         """Write ``state_dict()`` to a file, atomically.
@@ -246,21 +263,26 @@ class Trainer:
         return batches
 
     def _train_step(self, inputs, target):
-        outputs = self.model(inputs)
-        loss = self.loss_fn(outputs, target)
+        with self._autocast():
+            outputs = self.model(inputs)
+            loss = self.loss_fn(outputs, target)
         value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"the loss became {value} in epoch {self.epoch + 1}, step {self.step + 1}: "
                 "the learning rate may be too high, or the data holds NaN or infinite values"
             )
-        self.optimizer.zero_grad()
-        loss.backward()
-        if self.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
-        self.optimizer.step()
-        if self.scheduler is not None:
-            self.scheduler.step()
+        first = self.step - self.step % self.accumulate  # of the batches that share a step of the optimizer
+        last = min(first + self.accumulate, self.steps_per_epoch) - 1
+        if self.step == first:
+            self.optimizer.zero_grad()
+        (loss if last == first else loss / (last - first + 1)).backward()
+        if self.step == last:
+            if self.clip_grad_norm is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
+            self.optimizer.step()
+            if self.scheduler is not None:
+                self.scheduler.step()
         self.step += 1
         values = {"loss": value, **self._measure(outputs.detach(), target)}
         self._samples += _accumulate(self._sums, values, len(target))
@@ -269,7 +291,15 @@ class Trainer:
         self.model.eval()
         with fd.inference_mode():
             for inputs, target in loader:
-                yield self.model(inputs), target
+                with self._autocast():
+                    outputs = self.model(inputs)
+                yield outputs, target
+
+    def _autocast(self):
+        if self.autocast is None:
+            return nullcontext()
+        device = next((p.device for p in self.model.parameters()), fd.device("cpu"))
+        return fd.autocast(device.type, self.autocast)
 
     def _measure(self, outputs, target):
         return {name: metric(outputs, target) for name, metric in self.metrics.items()}

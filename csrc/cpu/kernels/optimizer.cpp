@@ -2,12 +2,12 @@
 // parameters cost no more than one large one, and every element is read and written once. float16 and bfloat16 are
 // computed in float32.
 //
-//   sgd_step    3 to 5 x sizeof(T) bytes and up to 8 flops an element
-//   adam_step   7 x sizeof(T) bytes (9 with amsgrad) and about 15 flops
-//   grad_norm   1 x sizeof(T), scale_grads 2 x sizeof(T)
+//   optimizer_step   (3 + 2 states) x sizeof(T) bytes and 2 (SGD) to about 15 flops (Adam) an element
+//   grad_norm        1 x sizeof(T), scale_grads 2 x sizeof(T)
 //
-// Adam: Kingma & Ba, 2015; AdamW: Loshchilov & Hutter, 2019; amsgrad: Reddi et al., 2018. Order of operations as in
-// PyTorch's single-tensor path.
+// The rules are in kernels/optimizer_rules.h, with the order of operations of PyTorch's single-tensor path.
+#include <cmath>
+
 #include "cpu/kernels/level.h"
 #include "cpu/simd/convert.h"
 
@@ -39,68 +39,64 @@ template <class V, class F>
 FASTDL_INLINE void for_each_vector(int64_t begin, int64_t end, const F& f) {
   int64_t i = begin;
   for (; i + lanes<V> <= end; i += lanes<V>)
-    f(
-        i, [](const auto* p) { return load_as<V>(p); }, [](auto* p, V v) { store_as(p, v); });
+    f(i, [](const auto* p) { return load_as<V>(p); }, [](auto* p, V v) { store_as(p, v); });
   if (i < end) {
     const int64_t n = end - i;
-    f(
-        i, [n](const auto* p) { return load_as_n<V>(p, n); }, [n](auto* p, V v) { store_as_n(p, v, n); });
+    f(i, [n](const auto* p) { return load_as_n<V>(p, n); }, [n](auto* p, V v) { store_as_n(p, v, n); });
   }
 }
 
-template <class T>
-void sgd_part(const SgdStepArgs& a, const ParameterSlot& slot, int64_t begin, int64_t end) {
-  using V = compute_vector<T>;
-  using C = lane_t<V>;
-  T* param = static_cast<T*>(slot.param);
-  const T* grad = static_cast<const T*>(slot.grad);
-  T* buffer = static_cast<T*>(slot.state[0]);
-  const C lr = static_cast<C>(a.lr), momentum = static_cast<C>(a.momentum), kept = static_cast<C>(1 - a.dampening);
-  const C decay = static_cast<C>(a.weight_decay), sign = a.maximize ? C(-1) : C(1);
-  const bool nesterov = a.nesterov, first = a.first;
-  for_each_vector<V>(begin, end, [=](int64_t i, auto load, auto store) {
-    const V p = load(param + i);
-    V g = load(grad + i) * sign;
-    if (decay != 0) g += p * decay;
-    if (buffer) {
-      const V b = first ? g : load(buffer + i) * momentum + g * kept;
-      store(buffer + i, b);
-      g = nesterov ? g + b * momentum : b;
-    }
-    store(param + i, p - g * lr);
-  });
-}
+#include "kernels/optimizer_rules.h"
 
-template <class T, bool Amsgrad>
-void adam_part(const AdamStepArgs& a, const ParameterSlot& slot, int64_t begin, int64_t end) {
+template <OptimizerRule R>
+struct RuleSize;
+#define FASTDL_OPTIMIZER_RULE(name, number, cells, options) \
+  template <>                                               \
+  struct RuleSize<OptimizerRule::name> {                    \
+    static constexpr int states = number;                   \
+  };
+#include "kernels/optimizer_rules.def"
+#undef FASTDL_OPTIMIZER_RULE
+
+template <class T, OptimizerRule R>
+void step_part(const OptimizerStepArgs& a, const ParameterSlot& slot, int64_t begin, int64_t end) {
   using V = compute_vector<T>;
   using C = lane_t<V>;
+  constexpr int kStates = RuleSize<R>::states;
+  struct Local {
+    T* state[kStates + 1];
+    C k[kRuleCoefficients];
+  } local;  // by value, so that stores do not change it
+  for (int n = 0; n < kStates; ++n) local.state[n] = static_cast<T*>(slot.state[n]);
+  for (int n = 0; n < kRuleCoefficients; ++n) local.k[n] = static_cast<C>(slot.k[n]);
   T* param = static_cast<T*>(slot.param);
   const T* grad = static_cast<const T*>(slot.grad);
-  T* mean = static_cast<T*>(slot.state[0]);
-  T* square = static_cast<T*>(slot.state[1]);
-  T* largest = static_cast<T*>(slot.state[2]);
-  const C sign = a.maximize ? C(-1) : C(1), eps = static_cast<C>(a.eps);
-  const C shrink = static_cast<C>(a.decoupled ? 1 - a.lr * a.weight_decay : 1);
+  const C sign = a.maximize ? C(-1) : C(1), shrink = static_cast<C>(slot.shrink);
   const C decay = static_cast<C>(a.decoupled ? 0 : a.weight_decay);
-  const C new1 = static_cast<C>(1 - a.beta1), beta2 = static_cast<C>(a.beta2), new2 = static_cast<C>(1 - a.beta2);
-  const C step = static_cast<C>(a.lr / a.correction1);
-  const C root2 = static_cast<C>(1 / __builtin_sqrt(a.correction2));
   for_each_vector<V>(begin, end, [=](int64_t i, auto load, auto store) {
     V p = load(param + i);
     V g = load(grad + i) * sign;
     if (decay != 0) g += p * decay;
     p *= shrink;
-    V m = load(mean + i);
-    m += (g - m) * new1;
-    store(mean + i, m);
-    V v = load(square + i) * beta2 + g * g * new2;
-    store(square + i, v);
-    if constexpr (Amsgrad) {
-      v = max_nan(v, load(largest + i));
-      store(largest + i, v);
-    }
-    store(param + i, p - m * step / (sqrt(v) * root2 + eps));
+    V s[kStates + 1];
+    for (int n = 0; n < kStates; ++n) s[n] = load(local.state[n] + i);
+    p = Rule<R>::apply(p, g, s, local.k);
+    for (int n = 0; n < kStates; ++n) store(local.state[n] + i, s[n]);
+    store(param + i, p);
+  });
+}
+
+template <OptimizerRule R>
+void step_all(const OptimizerStepArgs& args) {
+  for (int64_t i = 0; i < args.count; ++i) prepare_slot<R>(args, args.slots[i]);
+  visit_floating(args.dtype, [&](auto type) {
+    using T = decltype(type);
+    constexpr int64_t kBytes = (3 + 2 * RuleSize<R>::states) * sizeof(T);
+    parallel_for(total_elements(args.slots, args.count), grain_for(kBytes), [&](int64_t from, int64_t to) {
+      for_each_part(args.slots, args.count, from, to, [&](const ParameterSlot& slot, int64_t begin, int64_t end) {
+        step_part<T, R>(args, slot, begin, end);
+      });
+    });
   });
 }
 
@@ -138,29 +134,14 @@ double norm_part(NormKind kind, const T* x, int64_t begin, int64_t end) {
 
 }  // namespace
 
-void sgd_step(const Context&, const SgdStepArgs& args) {
-  visit_floating(args.dtype, [&](auto type) {
-    using T = decltype(type);
-    parallel_for(total_elements(args.slots, args.count), grain_for(5 * sizeof(T)), [&](int64_t from, int64_t to) {
-      for_each_part(args.slots, args.count, from, to, [&](const ParameterSlot& slot, int64_t begin, int64_t end) {
-        sgd_part<T>(args, slot, begin, end);
-      });
-    });
-  });
-}
-
-void adam_step(const Context&, const AdamStepArgs& args) {
-  visit_floating(args.dtype, [&](auto type) {
-    using T = decltype(type);
-    parallel_for(total_elements(args.slots, args.count), grain_for(7 * sizeof(T)), [&](int64_t from, int64_t to) {
-      for_each_part(args.slots, args.count, from, to, [&](const ParameterSlot& slot, int64_t begin, int64_t end) {
-        if (args.amsgrad)
-          adam_part<T, true>(args, slot, begin, end);
-        else
-          adam_part<T, false>(args, slot, begin, end);
-      });
-    });
-  });
+void optimizer_step(const Context&, const OptimizerStepArgs& args) {
+  switch (args.rule) {
+#define FASTDL_OPTIMIZER_RULE(name, states, cells, options) \
+  case OptimizerRule::name:                                 \
+    return step_all<OptimizerRule::name>(args);
+#include "kernels/optimizer_rules.def"
+#undef FASTDL_OPTIMIZER_RULE
+  }
 }
 
 void grad_norm(const Context&, const GradNormArgs& args) {

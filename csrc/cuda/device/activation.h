@@ -1,17 +1,15 @@
 // The activations that matrix products and recurrent cells apply to their output.
 #pragma once
-#include "cuda/device/language.h"
+#include "cuda/device/math.h"
 #include "kernels/activation.h"
 
 namespace fastdl::cuda {
 
-template <class C> __device__ __forceinline__ C sigmoid(C x) { return C(1) / (C(1) + exp(-x)); }
-
 // Called, as products apply them to a hundred registers: the code would be there a hundred times.
 template <class C> __device__ FASTDL_NOINLINE C activate_smooth(Activation a, C x) {
   switch (a) {
-    case Activation::gelu: return x == C(-INFINITY) ? C(0) : C(0.5) * x * erfc(x * C(-0.70710678118654752440));
-    case Activation::gelu_tanh: return C(0.5) * x * (C(1) + tanh(C(0.7978845608028654) * (x + C(0.044715) * (x * x * x))));
+    case Activation::gelu: return gelu(x);
+    case Activation::gelu_tanh: return gelu_tanh(x);
     case Activation::silu: return x == C(-INFINITY) ? C(0) : x * sigmoid(x);
     case Activation::tanh: return tanh(x);
     case Activation::sigmoid: return sigmoid(x);

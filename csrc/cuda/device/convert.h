@@ -71,7 +71,7 @@ template <> struct ComputeOf<f16> { using type = float; };
 template <class T> using Compute = typename ComputeOf<T>::type;
 
 // f.template operator()<T>() for the floating-point element type t.
-template <class F> void for_float(DType t, const F& f) {
+template <class F> FASTDL_INLINE void for_float(DType t, const F& f) {
   switch (t) {
     case DType::f32: return f.template operator()<float>();
     case DType::f64: return f.template operator()<double>();
@@ -89,31 +89,6 @@ template <class F> void for_compute(DType t, const F& f) {
     case DType::f64: return f.template operator()<double>();
     default: return f.template operator()<int64_t>();
   }
-}
-
-// f.template operator()<S>() for the element type t: a branch that all threads take alike, for code that memory bounds.
-template <class F> FASTDL_INLINE void for_element(DType t, const F& f) {
-  switch (t) {
-    case DType::b8: return f.template operator()<bool>();
-    case DType::u8: return f.template operator()<uint8_t>();
-    case DType::i8: return f.template operator()<int8_t>();
-    case DType::i32: return f.template operator()<int32_t>();
-    case DType::i64: return f.template operator()<int64_t>();
-    case DType::f16: return f.template operator()<f16>();
-    case DType::bf16: return f.template operator()<bf16>();
-    case DType::f32: return f.template operator()<float>();
-    case DType::f64: return f.template operator()<double>();
-  }
-}
-
-// One element of any dtype, as T and from T.
-template <class T> FASTDL_INLINE T load_element(const void* p, DType t, int64_t at = 0) {
-  T value{};
-  for_element(t, [&]<class S>() { value = convert<T>(static_cast<const S*>(p)[at]); });
-  return value;
-}
-template <class T> FASTDL_INLINE void store_element(void* p, DType t, int64_t at, T value) {
-  for_element(t, [&]<class S>() { static_cast<S*>(p)[at] = convert<S>(value); });
 }
 
 }  // namespace fastdl::cuda

@@ -5,8 +5,8 @@
 
 namespace fastdl::cuda {
 
-// f.template operator()<T>() for the element type t.
-template <class F> void for_any(DType t, const F& f) {
+// f.template operator()<T>() for the element type t. Inside kernels it is a branch that all threads take alike.
+template <class F> FASTDL_INLINE void for_any(DType t, const F& f) {
   switch (t) {
     case DType::b8: return f.template operator()<bool>();
     case DType::u8: return f.template operator()<uint8_t>();
@@ -17,8 +17,18 @@ template <class F> void for_any(DType t, const F& f) {
   }
 }
 
+// One element of any dtype, as T and from T.
+template <class T> FASTDL_INLINE T load_element(const void* p, DType t, int64_t at = 0) {
+  T value{};
+  for_any(t, [&]<class S>() { value = convert<T>(static_cast<const S*>(p)[at]); });
+  return value;
+}
+template <class T> FASTDL_INLINE void store_element(void* p, DType t, int64_t at, T value) {
+  for_any(t, [&]<class S>() { static_cast<S*>(p)[at] = convert<S>(value); });
+}
+
 // f.template operator()<T>() for an unsigned type of the size: for what is only moved.
-template <class F> void for_size(int64_t size, const F& f) {
+template <class F> FASTDL_INLINE void for_size(int64_t size, const F& f) {
   switch (size) {
     case 1: return f.template operator()<uint8_t>();
     case 2: return f.template operator()<uint16_t>();

@@ -105,13 +105,8 @@ void run_transpose(const Context& context, const View& out, const View& x, const
 
 // f.template operator()<Word>() for words of that many bytes.
 template <class F> void for_word(int64_t bytes, const F& f) {
-  switch (bytes) {
-    case 1: return f.template operator()<uint8_t>();
-    case 2: return f.template operator()<uint16_t>();
-    case 4: return f.template operator()<uint32_t>();
-    case 8: return f.template operator()<uint64_t>();
-    default: return f.template operator()<uint4>();
-  }
+  if (bytes == 16) f.template operator()<uint4>();
+  else for_size(bytes, f);
 }
 
 // The widest words in which operands of `dims` can be moved; makes dims count them. An operand without data is constant.
