@@ -33,7 +33,7 @@ struct ConvPixels {
 // The steps of a pass: channels x taps, one of them innermost.
 struct ConvSteps {
   Divisor inner, width;
-  bool channels_innermost;
+  int64_t channels_innermost;  // a flag; kernels' arguments have no undefined bytes
   int64_t count;
 
   ConvSteps(int64_t channels, const ConvAxis& h, const ConvAxis& w, bool channels_innermost_)
@@ -58,14 +58,20 @@ template <class T> struct ConvWeightOperand {
   const T* data;
   int64_t group_stride, row_stride, channel_stride, tap_strides[2];
   ConvSteps steps;
-  bool along_k;
+  int along_k, pieces;
 
   ConvWeightOperand(const View& weight, const ConvAxis& h, const ConvAxis& w, int64_t group_stride_, int64_t written_stride,
                     int64_t read_stride, const ConvSteps& steps_)
       : data(weight.as<const T>() + h.tap_first * weight.strides[2] + w.tap_first * weight.strides[3]), group_stride(group_stride_),
         row_stride(written_stride), channel_stride(read_stride),
         tap_strides{h.tap_step * weight.strides[2], w.tap_step * weight.strides[3]}, steps(steps_),
-        along_k((steps_.channels_innermost ? read_stride : tap_strides[1]) == 1) {}
+        along_k((steps_.channels_innermost ? read_stride : tap_strides[1]) == 1) {
+    const bool rows = h.taps == 1 || tap_strides[0] == w.taps, channels = read_stride == h.taps * w.taps;
+    const bool linear = steps_.channels_innermost
+                            ? steps_.inner.d % 8 == 0 && tap_strides[0] % 8 == 0 && tap_strides[1] % 8 == 0
+                            : rows && channels;
+    pieces = along_k && linear && row_stride % 8 == 0 && group_stride % 8 == 0 && reinterpret_cast<uintptr_t>(data) % 16 == 0;
+  }
 
   struct Row {
     const T* data = nullptr;
@@ -77,6 +83,9 @@ template <class T> struct ConvWeightOperand {
     return w;
   }
   __device__ __forceinline__ bool k_adjacent() const { return along_k; }
+  __device__ __forceinline__ bool in_pieces() const { return pieces; }
+  __device__ __forceinline__ const T* origin() const { return data; }
+  __device__ __forceinline__ const T* address(Row r, Depth d) const { return r.data ? r.data + d : nullptr; }
   __device__ __forceinline__ Row row(int channel) const { return {data + channel * row_stride}; }
   __device__ __forceinline__ Depth depth(int64_t step) const {
     const ConvSteps::Place p = steps.at(static_cast<int>(step));
@@ -119,10 +128,14 @@ template <class T> struct ConvSource {
     const int row = offset_first[0] + p.row * offset_step[0], column = offset_first[1] + p.column * offset_step[1];
     return {p.channel * strides[1] + row * strides[2] + column * strides[3], row, column};
   }
-  __device__ __forceinline__ T at(const ConvPart& a, const ConvPart& b) const {
+  __device__ __forceinline__ const T* address(const ConvPart& a, const ConvPart& b) const {
     const bool inside = static_cast<unsigned>(a.row + b.row) < static_cast<unsigned>(size[0]) &&
                         static_cast<unsigned>(a.column + b.column) < static_cast<unsigned>(size[1]);
-    return inside ? data[a.offset + b.offset] : T{};
+    return inside ? data + a.offset + b.offset : nullptr;
+  }
+  __device__ __forceinline__ T at(const ConvPart& a, const ConvPart& b) const {
+    const T* const p = address(a, b);
+    return p ? *p : T{};
   }
 };
 
@@ -132,7 +145,13 @@ template <class T> struct ConvSourceOperand {
   using Row = ConvPart;
   using Depth = ConvPart;
   ConvSource<T> source;
-  bool along_k;
+  int along_k, pieces;
+
+  // Neighbours are channels, or else pixels.
+  ConvSourceOperand(const ConvSource<T>& source_, bool along_channels)
+      : source(source_), along_k(along_channels),
+        pieces(along_channels && source_.steps.inner.d % 8 == 0 && source_.strides[0] % 8 == 0 && source_.strides[2] % 8 == 0 &&
+               source_.strides[3] % 8 == 0 && source_.group_stride % 8 == 0 && reinterpret_cast<uintptr_t>(source_.data) % 16 == 0) {}
 
   __device__ __forceinline__ ConvSourceOperand select(unsigned group) const {
     ConvSourceOperand s = *this;
@@ -140,6 +159,9 @@ template <class T> struct ConvSourceOperand {
     return s;
   }
   __device__ __forceinline__ bool k_adjacent() const { return along_k; }
+  __device__ __forceinline__ bool in_pieces() const { return pieces; }
+  __device__ __forceinline__ const T* origin() const { return source.data; }
+  __device__ __forceinline__ const T* address(const Row& r, const Depth& d) const { return source.address(r, d); }
   __device__ __forceinline__ Row row(int pixel) const { return source.pixel(pixel); }
   __device__ __forceinline__ Depth depth(int64_t step) const { return source.step(static_cast<int>(step)); }
   __device__ __forceinline__ T at(const Row& r, const Depth& d) const { return source.at(r, d); }

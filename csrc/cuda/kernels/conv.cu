@@ -1,9 +1,9 @@
 // Convolution, forward and gradient of the input, as implicit products (conv/operand.h): a tile of channels x pixels a
-// block. The gradient of the input is the same pass over the gradient of the output, with the weight's channels
+// block, for bf16 and f16 on tensor cores (conv_mma.cu). The gradient of the input is the same pass over the gradient of the output, with the weight's channels
 // exchanged, once for each phase of the stride. Groups that write few channels, depthwise above all, would leave tiles
 // empty: there a thread sums one output element. 2 N O OH OW (C / groups) KH KW FLOP.
 // (Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014.)
-#include "cuda/conv/operand.h"
+#include "cuda/conv/pass.h"
 #include "cuda/gemm/simt.h"
 
 namespace fastdl::cuda {
@@ -15,18 +15,6 @@ using LargeTile = SimtTile<128, 128, 8, 8, 8>;
 using SmallTile = SimtTile<64, 64, 16, 4, 4>;
 constexpr int64_t kFewChannels = 8;  // written per group
 constexpr int kDirectBlock = 256;
-
-// One pass over the weight: the forward pass, or a phase of the gradient of the input, with the weight seen from the
-// channels that are written.
-struct Pass {
-  const View& source;
-  const View& dest;
-  const ConvArgs& args;
-  ConvAxis h, w;
-  int64_t read, written;                              // channels per group
-  int64_t read_stride, written_stride, group_stride;  // of the weight
-  bool channels_last() const { return dest.strides[1] == 1 && dest.shape[1] > 1; }
-};
 
 // --- kernel ---
 
@@ -73,7 +61,7 @@ conv_direct(const __grid_constant__ ConvWeightOperand<T> weight, const __grid_co
 
 // --- launchers ---
 
-template <class T> void run_direct(const Context& context, const Pass& pass) {
+template <class T> void run_direct(const Context& context, const ConvPass& pass) {
   const ConvPixels pixels(pass.dest.shape[0], pass.h, pass.w);
   const ConvSteps steps(pass.read, pass.h, pass.w, false);
   const ConvWeightOperand<T> weight(pass.args.weight, pass.h, pass.w, pass.group_stride, pass.written_stride, pass.read_stride, steps);
@@ -85,32 +73,22 @@ template <class T> void run_direct(const Context& context, const Pass& pass) {
          Divisor(pass.written), count);
 }
 
-template <class Tile, class T> void run_tiles(const Context& context, const Pass& pass) {
-  const bool innermost = pass.source.strides[1] == 1 && pass.read > 1;
-  const ConvPixels pixels(pass.dest.shape[0], pass.h, pass.w);
-  const ConvSteps steps(pass.read, pass.h, pass.w, innermost);
-  const ConvWeightOperand<T> weight(pass.args.weight, pass.h, pass.w, pass.group_stride, pass.written_stride, pass.read_stride, steps);
-  const ConvSourceOperand<T> source{
-      ConvSource<T>(pass.source, pass.h, pass.w, pass.read * pass.source.strides[1], pixels, steps), innermost};
-  const int channels = static_cast<int>(pass.written), places = static_cast<int>(pixels.count);
-  const unsigned groups = static_cast<unsigned>(pass.args.geometry.groups);
-  if (pass.channels_last())
-    launch_simt<Tile>(context, source, weight, ConvOutput<T, true>(pass.dest, pass.args.bias, pass.h, pass.w, pass.written, pixels),
-                      places, channels, steps.count, groups);
-  else
-    launch_simt<Tile>(context, weight, source, ConvOutput<T, false>(pass.dest, pass.args.bias, pass.h, pass.w, pass.written, pixels),
-                      channels, places, steps.count, groups);
-}
-
-template <class T> void run_pass(const Context& context, const Pass& pass) {
-  if (pass.dest.shape[0] * pass.h.count * pass.w.count == 0) return;
+template <class T> void run_pass(const Context& context, const ConvPass& pass) {
+  if (pass.pixels() == 0) return;
   if (pass.written < kFewChannels) return run_direct<T>(context, pass);
-  if constexpr (std::is_same_v<T, float>) {
-    const int64_t tiles = (pass.written + 127) / 128 * pass.args.geometry.groups *
-                          ((pass.dest.shape[0] * pass.h.count * pass.w.count + 127) / 128);
-    if (pass.written > 64 && tiles >= multiprocessors(context)) return run_tiles<LargeTile, T>(context, pass);
+  if constexpr (sizeof(T) == 2) {
+    convolve_mma(context, pass);
+  } else {
+    const int64_t tiles128 = (pass.written + 127) / 128 * pass.args.geometry.groups * ((pass.pixels() + 127) / 128);
+    const int64_t depth = pass.read * pass.h.taps * pass.w.taps;
+    const unsigned groups = static_cast<unsigned>(pass.args.geometry.groups);
+    for_product<T>(pass, [&](const auto& a, const auto& b, const auto& out, int rows, int columns) {
+      if constexpr (std::is_same_v<T, float>)
+        if (pass.written > 64 && tiles128 >= multiprocessors(context))
+          return launch_simt<LargeTile>(context, a, b, out, rows, columns, depth, groups);
+      launch_simt<SmallTile>(context, a, b, out, rows, columns, depth, groups);
+    });
   }
-  run_tiles<SmallTile, T>(context, pass);
 }
 
 }  // namespace
