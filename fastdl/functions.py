@@ -2,6 +2,7 @@
 
 from . import _C
 from ._C import Tensor
+from .random import _like
 
 __all__ = [
     "arange", "are_deterministic_algorithms_enabled", "as_tensor", "asarray", "cpu_level", "detach", "e", "empty",
@@ -35,7 +36,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     Args:
         data: a number, a nested sequence of numbers, an array or a tensor.
         dtype: found from the data when None (Python floats give the default dtype, ints int64).
-        device: 'cpu' when None.
+        device: the default device when None (see `set_default_device`); that of `data` where it is a tensor.
         requires_grad: whether backward computes a gradient for it.
 
     Raises:
@@ -84,7 +85,7 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
 
 def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
     """A 0-d tensor of a number, of the default dtype when None is given."""
-    return _finish(_C.full((), s, dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+    return _finish(_C.full((), s, dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
 
 
 def from_numpy(ndarray):
@@ -127,7 +128,7 @@ def empty(*size, dtype=None, device=None, requires_grad=False):
         ShapeError: a negative size.
         OutOfMemoryError: more memory than there is.
     """
-    return _finish(_C.empty(_size(size), dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+    return _finish(_C.empty(_size(size), dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
 
 
 def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False):
@@ -137,7 +138,7 @@ def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False)
         ShapeError: as many strides as sizes are needed.
     """
     last = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
-    memory = _C.empty((last,), dtype or _C.default_dtype(), device or "cpu")
+    memory = _C.empty((last,), dtype or _C.default_dtype(), device or _C.default_device())
     return _finish(_C.as_strided(memory, size, stride, 0), requires_grad)
 
 
@@ -146,7 +147,7 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
     if dtype is None:
         kind = type(fill_value)
         dtype = _C.bool if kind is bool else _C.int64 if kind is int else _C.default_dtype()
-    return _finish(_C.full(size, fill_value, dtype, device or "cpu"), requires_grad)
+    return _finish(_C.full(size, fill_value, dtype, device or _C.default_device()), requires_grad)
 
 
 def zeros(*size, dtype=None, device=None, requires_grad=False):
@@ -156,22 +157,22 @@ def zeros(*size, dtype=None, device=None, requires_grad=False):
     >>> fd.zeros(2, 3).shape
     (2, 3)
     """
-    return _finish(_C.full(_size(size), 0, dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+    return _finish(_C.full(_size(size), 0, dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
 
 
 def ones(*size, dtype=None, device=None, requires_grad=False):
     """A tensor of ones."""
-    return _finish(_C.full(_size(size), 1, dtype or _C.default_dtype(), device or "cpu"), requires_grad)
+    return _finish(_C.full(_size(size), 1, dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
 
 
 def empty_like(input, *, dtype=None, device=None, requires_grad=False):
     """A tensor of undefined contents with the shape, layout and, by default, the dtype of `input`."""
-    return _finish(_C.empty_like(input, dtype or input.dtype), requires_grad)
+    return _finish(_like(input, dtype, device), requires_grad)
 
 
 def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
     """A tensor filled with one value, like `input` otherwise."""
-    return _finish(_C.empty_like(input, dtype or input.dtype).fill_(fill_value), requires_grad)
+    return _finish(_like(input, dtype, device).fill_(fill_value), requires_grad)
 
 
 def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
@@ -204,7 +205,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
         dtype = _C.int64 if integers else _C.default_dtype()
     elif dtype is _C.int64:  # as in PyTorch, the fractions are cut off first
         start, end, step = int(start), int(end), int(step)
-    return _finish(_C.arange(start, end, step, dtype, device or "cpu"), requires_grad)
+    return _finish(_C.arange(start, end, step, dtype, device or _C.default_device()), requires_grad)
 
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
@@ -221,7 +222,7 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
         start, end = int(start), int(end)
     if steps < 0:
         raise _C.ValueError(f"linspace: steps {steps} must not be negative")
-    places = _C.arange(0, int(steps), 1, _C.float64, device or "cpu")
+    places = _C.arange(0, int(steps), 1, _C.float64, device or _C.default_device())
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
     # Counted from the nearer end, so that both ends are exact.
     values = _C.where(
@@ -355,18 +356,22 @@ def set_default_dtype(d):
 
 
 def get_default_device():
-    """The device of new tensors: the CPU."""
-    return _C.device("cpu")
+    """The device of tensors made without naming one: the CPU unless set."""
+    return _C.default_device()
 
 
 def set_default_device(device):
-    """Sets the device of new tensors.
+    """Sets the device of tensors made without naming one.
 
     Raises:
-        DeviceError: another device than the CPU; name it where tensors are made.
+        DeviceError: there is no such device.
+
+    >>> import fastdl as fd
+    >>> fd.set_default_device("cpu")
+    >>> fd.zeros(2).device
+    device('cpu')
     """
-    if device is not None and _C.device(device) != _C.device("cpu"):
-        raise _C.DeviceError(f"set_default_device: {_C.device(device)}, expected 'cpu'")
+    _C.set_default_device("cpu" if device is None else device)
 
 
 def use_deterministic_algorithms(mode, *, warn_only=False):

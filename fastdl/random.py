@@ -46,9 +46,16 @@ def set_rng_state(new_state):
 # --- random tensors ---
 
 
+def _like(input, dtype, device):
+    """Uninitialised memory in the layout of `input`, on its device unless another is named."""
+    if device is None or _C.device(device) == input.device:
+        return _C.empty_like(input, dtype or input.dtype)
+    return _C.empty(input.shape, dtype or input.dtype, device)
+
+
 def _new(size, dtype, device):
     size = size[0] if len(size) == 1 and not isinstance(size[0], int) else size
-    return _C.empty(size, dtype or _C.default_dtype(), device or "cpu")
+    return _C.empty(size, dtype or _C.default_dtype(), device or _C.default_device())
 
 
 def _finish(t, requires_grad):
@@ -80,7 +87,7 @@ def randint(low, high=None, size=None, *, generator=None, dtype=None, device=Non
     """
     if size is None:
         low, high, size = 0, low, high
-    t = _C.empty(size, dtype or _C.int64, device or "cpu")
+    t = _C.empty(size, dtype or _C.int64, device or _C.default_device())
     return _finish(_C.random_integers_(t, low, high, generator), requires_grad)
 
 
@@ -91,24 +98,24 @@ def randperm(n, *, generator=None, dtype=None, device=None):
     >>> sorted(fd.randperm(4).tolist())
     [0, 1, 2, 3]
     """
-    return _C.randperm(n, dtype or _C.int64, generator)
+    return _C.randperm(n, dtype or _C.int64, generator).to(device=device or _C.default_device())
 
 
 def rand_like(input, *, dtype=None, device=None, requires_grad=False):
     """`rand` with the shape and, by default, the dtype of `input`."""
-    return _finish(_C.empty_like(input, dtype or input.dtype).uniform_(), requires_grad)
+    return _finish(_like(input, dtype, device).uniform_(), requires_grad)
 
 
 def randn_like(input, *, dtype=None, device=None, requires_grad=False):
     """`randn` with the shape and, by default, the dtype of `input`."""
-    return _finish(_C.empty_like(input, dtype or input.dtype).normal_(), requires_grad)
+    return _finish(_like(input, dtype, device).normal_(), requires_grad)
 
 
 def randint_like(input, low, high=None, *, dtype=None, device=None):
     """`randint` with the shape and, by default, the dtype of `input`."""
     if high is None:
         low, high = 0, low
-    return _C.random_integers_(_C.empty_like(input, dtype or input.dtype), low, high, None)
+    return _C.random_integers_(_like(input, dtype, device), low, high, None)
 
 
 def bernoulli(input, *, generator=None):
@@ -129,7 +136,8 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=N
     tensors = [t for t in (mean, std) if isinstance(t, Tensor)]
     if not tensors:
         return _finish(
-            _C.empty(size, dtype or _C.default_dtype(), device or "cpu").normal_(mean, std, generator), requires_grad
+            _C.empty(size, dtype or _C.default_dtype(), device or _C.default_device()).normal_(mean, std, generator),
+            requires_grad,
         )
     if isinstance(std, Tensor) and std.numel() and bool(_C.lt(std, 0).any()):
         raise _C.ValueError("normal: the standard deviations must not be negative")

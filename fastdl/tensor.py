@@ -50,13 +50,13 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
             dtype = a
         elif isinstance(a, Tensor):
             dtype, device = a.dtype, a.device
-        elif isinstance(a, (str, _C.device)):
+        elif isinstance(a, (str, _C.device)) or (isinstance(a, int) and not isinstance(a, bool)):
             device = a
         elif a is not None and not isinstance(a, bool):
             raise TypeError(f"to: expected a dtype, a device or a tensor, not {type(a).__name__}")
-    if device is not None and _C.device(device) != self.device:
-        raise DeviceError(f"to: device {_C.device(device)} is not available in this build")
     out = self if dtype is None else _C.to_dtype(self, dtype)
+    if device is not None:
+        out = _C.to_device(out, device, non_blocking)
     if memory_format is channels_last:
         out = _C.to_channels_last(out)
     elif memory_format is contiguous_format:
@@ -185,7 +185,7 @@ def numpy(self, *, force=False):
     """A NumPy array over the same memory.
 
     Args:
-        force: detach first, and convert bfloat16 (which NumPy lacks) to float32.
+        force: detach first, copy from another device, and convert bfloat16 (which NumPy lacks) to float32.
 
     Raises:
         Error: the tensor requires a gradient; use `detach()`.
@@ -193,11 +193,12 @@ def numpy(self, *, force=False):
     """
     import numpy
 
+    if force:
+        self = self.detach().cpu()
+        return numpy.asarray(self.float() if self.dtype is _C.bfloat16 else self)
     if self.requires_grad:
-        if not force:
-            raise Error("numpy: the tensor requires a gradient; use x.detach().numpy()")
-        self = self.detach()
-    return numpy.asarray(self.float() if force and self.dtype is _C.bfloat16 else self)
+        raise Error("numpy: the tensor requires a gradient; use x.detach().numpy()")
+    return numpy.asarray(self)
 
 
 @_method

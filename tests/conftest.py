@@ -9,6 +9,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+import fastdl as fd
 from fastdl import _C
 
 # Children must find the fastdl that the tests run on, not a source folder without the extension.
@@ -16,6 +17,10 @@ os.environ["PYTHONSAFEPATH"] = "1"
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, which some of them send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# FASTDL_CUDA=sim: everything that names no device runs on the simulated GPU.
+if os.environ.get("FASTDL_CUDA") == "sim":
+    fd.set_default_device("cuda")
 
 settings.register_profile("fastdl", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fastdl")

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("core", "kernels", "cpu", "autograd", "ops", "bind")
+FOLDERS = ("core", "kernels", "cpu", "cuda", "autograd", "ops", "bind")
 MAY_INCLUDE = {
     "core": {"core"},
     "kernels": {"kernels", "core"},
     "cpu": {"cpu", "kernels", "core"},
+    "cuda": {"cuda", "kernels", "core"},
     "autograd": {"autograd", "core"},
     "ops": {"ops", "autograd", "kernels", "core"},
     "bind": {"bind", "ops", "autograd", "kernels", "core", "cpu"},
@@ -25,7 +26,7 @@ CPU_CORE = {
     "core/view.h",
     "core/flush_denormals.h",
 }
-KERNELS_CORE = {"core/dtype.h", "core/macros.h", "core/philox.h", "core/view.h"}
+KERNELS_CORE = {"core/accelerator.h", "core/dtype.h", "core/macros.h", "core/philox.h", "core/view.h"}
 BIND_CPU = {"cpu/backend.h"}
 # Python modules that reach into the extension; the rest go through them.
 USES_EXTENSION = {

@@ -26,7 +26,7 @@ from opdb_row import FLOATS, Random, Sample, evaluate, map_arrays, resolve, samp
 import fastdl as fd
 from fastdl import _C
 
-LEVELS = _C.cpu_levels()
+LEVELS = _C.cpu_levels() if fd.get_default_device().type == "cpu" else [_C.cpu_level()]
 BEST = LEVELS[-1]
 
 

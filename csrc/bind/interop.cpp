@@ -7,6 +7,7 @@
 #include "bind/convert.h"
 #include "bind/errors.h"
 #include "bind/observe.h"
+#include "core/accelerator.h"
 
 namespace py = pybind11;
 
@@ -208,11 +209,12 @@ Tensor tensor_from_buffer(PyObject* array) {
 
 Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
   GradMode no_grad(false);
-  if (!device.is_cpu()) throw DeviceError(str("device ", device.name(), " is not available in this build"));
   if (is_tensor(data)) {
     const Tensor& t = unwrap(data);
-    return !dtype || *dtype == t.dtype() ? ops::clone(t) : ops::to_dtype(t, *dtype);
+    const Tensor moved = ops::to_device(t, device), typed = dtype ? ops::to_dtype(moved, *dtype) : moved;
+    return typed.same(t) ? ops::clone(t) : typed;
   }
+  if (!device.is_cpu()) return ops::to_device(tensor_from(data, dtype, Device{}), device);
   if (!is_sequence(data) && PyObject_CheckBuffer(data) && !PyBytes_Check(data)) {
     const PauseRecording constant;
     Tensor t;
@@ -255,7 +257,7 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
 PyObject* tensor_to_list(const Tensor& t) {
   check_host_read("tolist");
   GradMode no_grad(false);
-  const Tensor plain = is_half(t.dtype()) ? ops::to_dtype(t, DType::f32) : t;
+  const Tensor plain = ops::to_device(is_half(t.dtype()) ? ops::to_dtype(t, DType::f32) : t, Device{});
   return list_of(plain, plain.data<char>(), 0);
 }
 
@@ -316,7 +318,9 @@ void init_interop(PyObject* module) {
   m.def("tensor_from", [](py::object data, py::object dtype, py::object device) {
     if (is_tensor(data.ptr()) && !observed_read(data.ptr())) throw py::error_already_set();
     Tensor t = tensor_from(data.ptr(), dtype.is_none() ? std::nullopt : std::optional(dtype_from(dtype.ptr())),
-                           device.is_none() ? Device{} : device_from(device.ptr()));
+                           !device.is_none()       ? device_from(device.ptr())
+                           : is_tensor(data.ptr()) ? unwrap(data.ptr()).device()
+                                                   : default_device());
     return py::reinterpret_steal<py::object>(wrap(t));
   });
   m.def("from_buffer", [](py::object array) {

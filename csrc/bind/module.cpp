@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "autograd/accumulate.h"
+#include "bind/accelerator.h"
 #include "bind/autograd.h"
 #include "bind/capture.h"
 #include "bind/convert.h"
@@ -107,6 +108,7 @@ PYBIND11_MODULE(_C, m) {
   bind::init_observe(m.ptr());
   bind::init_autograd(m.ptr());
   bind::init_capture(m.ptr());
+  bind::init_accelerator(m.ptr());
   init_runtime(m);
   try {
     bind::init_ops(m.ptr());

@@ -56,6 +56,7 @@ void init_ops(PyObject* m) {
   def<&promote>(m, "promote_types(type1, type2)");
   def<&ops::arange>(m, "arange(start, end, step, dtype, device)");
   def<&ops::to_dtype>(m, "to_dtype(input, dtype)");
+  def<&ops::to_device>(m, "to_device(input, device, non_blocking=False)");
   def<&ops::to_channels_last>(m, "to_channels_last(input)");
   method<&ops::copy_>("copy_(self, src: number)");
 

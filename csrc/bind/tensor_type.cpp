@@ -7,6 +7,7 @@
 #include "bind/indexing.h"
 #include "bind/interop.h"
 #include "bind/observe.h"
+#include "core/accelerator.h"
 #include "ops/autocast.h"
 
 namespace fastdl::bind {
@@ -61,7 +62,7 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"data", nullptr};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Tensor", const_cast<char**>(names), &data)) return nullptr;
     if (!data || data == Py_None) return alloc(type, ops::empty({0}, default_dtype()));
-    return alloc(type, is_tensor(data) ? alias(unwrap(data)) : tensor_from(data, default_dtype(), Device{}));
+    return alloc(type, is_tensor(data) ? alias(unwrap(data)) : tensor_from(data, default_dtype(), default_device()));
   });
 }
 

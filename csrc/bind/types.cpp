@@ -3,7 +3,10 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <charconv>
+
 #include "bind/convert.h"
+#include "core/accelerator.h"
 
 namespace py = pybind11;
 
@@ -25,9 +28,13 @@ PyObject* cpu_device;
 Device parse_device(const std::string& name) {
   Device d;
   if (name == "cpu" || name == "cpu:0") return d;
-  if (name == "cuda") return {DeviceType::cuda, 0};
-  if (name.rfind("cuda:", 0) == 0 && name.size() == 6 && name[5] >= '0' && name[5] <= '9')
-    return {DeviceType::cuda, static_cast<int8_t>(name[5] - '0')};
+  if (name == "cuda") return {DeviceType::cuda, static_cast<int8_t>(current_device())};
+  if (name.rfind("cuda:", 0) == 0 && name.size() >= 6 && name.size() <= 7) {
+    int index = 0;
+    const char* end = name.data() + name.size();
+    if (const auto r = std::from_chars(name.data() + 5, end, index); r.ec == std::errc() && r.ptr == end)
+      return {DeviceType::cuda, static_cast<int8_t>(index)};
+  }
   throw ValueError(str("device: '", name, "', expected 'cpu', 'cuda' or 'cuda:N'"));
 }
 
@@ -47,6 +54,7 @@ DType dtype_from(PyObject* o) {
 
 Device device_from(PyObject* o) {
   if (PyUnicode_Check(o)) return parse_device(string_from(o));
+  if (PyLong_Check(o) && !PyBool_Check(o)) return {DeviceType::cuda, static_cast<int8_t>(int_from(o))};
   if (py::isinstance<PyDevice>(o)) return py::cast<PyDevice&>(py::handle(o)).value;
   wrong_type("a device or its name", o);
 }

@@ -1,17 +1,21 @@
 #include "core/storage.h"
 
+#include "core/accelerator.h"
 #include "core/allocator.h"
 #include "core/error.h"
 
 namespace fastdl {
 
 Ref<Storage> Storage::allocate(size_t bytes, Device device) {
-  if (!device.is_cpu()) throw DeviceError(str("device ", device.name(), " is not available in this build"));
   if (FASTDL_UNLIKELY(recording() != nullptr)) {
+    if (!device.is_cpu()) throw CaptureError(str("a captured step with tensors on ", device.name(), ", expected the CPU"));
     const Ref<PlanMemory>& plan = recording()->memory();
     return Ref<Storage>(new Storage(plan->allocate(bytes), bytes, device, nullptr, nullptr, plan));
   }
-  return Ref<Storage>(new Storage(fastdl::allocate(bytes), bytes, device, nullptr, nullptr));
+  if (device.is_cpu()) return Ref<Storage>(new Storage(fastdl::allocate(bytes), bytes, device, nullptr, nullptr));
+  device = checked_device(device);
+  void* block = accelerator_allocate(device.index, bytes);
+  return Ref<Storage>(new Storage(block, bytes, device, current_stream(device.index), nullptr));
 }
 
 Ref<Storage> Storage::borrow(void* data, size_t bytes, Device device, void* owner, Deleter deleter) {
@@ -21,7 +25,8 @@ Ref<Storage> Storage::borrow(void* data, size_t bytes, Device device, void* owne
 Storage::~Storage() {
   if (deleter_) deleter_(owner_);
   else if (plan_) plan_->deallocate(data_);
-  else deallocate(data_, bytes_);
+  else if (device_.is_cpu()) deallocate(data_, bytes_);
+  else accelerator_deallocate(device_.index, owner_, data_, bytes_);
 }
 
 }  // namespace fastdl

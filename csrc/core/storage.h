@@ -31,7 +31,7 @@ class Storage final : public RefCounted {
 
   void* data_;
   size_t bytes_;
-  void* owner_;
+  void* owner_;      // without a deleter: the stream that the memory of an accelerator was allocated on
   Deleter deleter_;  // null: the allocator's, or the plan's
   Ref<PlanMemory> plan_;
   Device device_;

@@ -12,9 +12,12 @@ TensorImpl::~TensorImpl() {
 
 View Tensor::view() const {
   View v;
+  const bool host = device().is_cpu();
+  if (FASTDL_UNLIKELY(!host)) v = View{};  // what goes to a device is the same bytes every time
   v.data = impl_->data;
   v.ndim = impl_->shape.size();
   v.dtype = impl_->dtype;
+  v.host = host;
   for (int i = 0; i < v.ndim; ++i) {
     v.shape[i] = impl_->shape[i];
     v.strides[i] = impl_->strides[i];

@@ -14,6 +14,8 @@ struct View {
   int64_t strides[kMaxDims];  // in elements; 0 where the dimension is broadcast, may be negative
   int32_t ndim;
   DType dtype;
+  bool host;         // the memory is the host's; for other devices only where a kernel takes a number of the host
+  uint16_t unused;   // in place of padding, which GCC 12's __builtin_clear_padding misplaces behind arrays
 
   template <class T> FASTDL_INLINE T* as() const { return static_cast<T*>(data); }
   FASTDL_INLINE int64_t numel() const {

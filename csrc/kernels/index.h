@@ -10,7 +10,7 @@ namespace fastdl {
 // the end. The first index out of range is noted, and its place gets offset 0.
 struct IndexOffsetsArgs {
   View index[kMaxDims];  // int64, broadcast to one shape
-  int32_t count;
+  int64_t count;
   int64_t size[kMaxDims];
   int64_t stride[kMaxDims];
   int64_t* offsets;
@@ -33,13 +33,16 @@ struct IndexScatterArgs {
   int32_t place_dims;
   const int64_t* offsets;
   bool accumulate;
+  const int64_t* order;  // the places sorted by offset, equal ones in order; null on the CPU
 };
 
 // out[d][i] = coordinate d of the i-th element that is not zero, in row-major order.
 struct NonzeroArgs {
   View in;
-  int64_t* out;   // ndim rows of `count`
-  int64_t count;  // of such elements
+  int64_t* out;        // ndim rows of `count`
+  int64_t count;       // of such elements
+  int64_t* workspace;  // one for each kNonzeroChunk elements; null on the CPU
 };
+constexpr int64_t kNonzeroChunk = 4096;
 
 }  // namespace fastdl

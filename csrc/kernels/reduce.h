@@ -8,6 +8,10 @@ namespace fastdl {
 
 enum class ReduceOp : int32_t { sum, sum_abs, sum_squares, prod, max, min, any, all };
 
+// Devices other than the CPU cut the reduced range of inputs with that many elements into pieces; their partial results
+// need a workspace of kReduceWorkspace bytes.
+constexpr int64_t kReduceSplit = 1 << 15, kReduceWorkspace = int64_t{1} << 19;
+
 // out[kept dims] = scale * reduce(in). `out` has in's shape, with stride 0 in the reduced dimensions (bits of `reduced`).
 // float16, bfloat16 and float32 are reduced in float32 blocks whose results are added in float64; integers in int64.
 struct ReduceArgs {
@@ -15,7 +19,8 @@ struct ReduceArgs {
   View out;
   uint32_t reduced;
   ReduceOp op;
-  double scale;  // of the sums only
+  double scale;     // of the sums only
+  void* workspace;  // null on the CPU and below kReduceSplit elements
 };
 
 // The extreme value along one dimension and its first place; a NaN counts as the most extreme.
@@ -25,6 +30,7 @@ struct ArgReduceArgs {
   View indices;  // int64
   int32_t dim;
   bool max;
+  void* workspace;  // as in ReduceArgs
 };
 
 enum class ScanOp : int32_t { sum, prod, logsumexp, max, min };

@@ -14,8 +14,8 @@ DType own_type(T t) { return t.is_wrapped_number() && is_floating(t.dtype()) ? d
 
 // The output of operands that broadcast to `shape`, in the layout of the first that has that shape.
 Tensor make_output(const Shape& shape, DType dtype, T a, T b) {
-  if (a.shape() == shape) return empty_like(a, dtype);
-  return b.shape() == shape ? empty_like(b, dtype) : make_empty(shape, dtype, a.is_wrapped_number() ? b.device() : a.device());
+  if (a.shape() == shape && (shape.size() > 0 || !is_number(a))) return empty_like(a, dtype);
+  return b.shape() == shape ? empty_like(b, dtype) : make_empty(shape, dtype, (is_number(a) ? b : a).device());
 }
 Shape common_shape(const char* name, T a, T b) {
   return a.shape() == b.shape() ? a.shape() : broadcast_shapes(name, a.shape(), b.shape());
@@ -79,10 +79,11 @@ void check_divisor(const char* name, DType result, T b) {
 Tensor number(double v) { return scalar_tensor(v); }
 
 struct Operand {  // what the gradient of a broadcast operand must become
-  explicit Operand(T t) : shape(t.shape()), dtype(t.dtype()) {}
-  Tensor operator()(T g) const { return unbroadcast(g, shape, dtype); }
+  explicit Operand(T t) : shape(t.shape()), dtype(t.dtype()), device(t.device()) {}
+  Tensor operator()(T g) const { return to_device(unbroadcast(g, shape, dtype), device); }
   Shape shape;
   DType dtype;
+  Device device;
 };
 
 }  // namespace
@@ -98,6 +99,9 @@ DType result_type(T a, T b) {
 
 Tensor run_binary(const char* name, BinaryOp op, T a, T b, DType result, const Params& p) {
   check_devices(name, a, b);
+  const Device device = is_number(a) ? b.device() : a.device();
+  if (!device.is_cpu() && computed_on_host(op))
+    return to_device(run_binary(name, op, to_device(detach(a), Device{}), to_device(detach(b), Device{}), result, p), device);
   const Tensor out = make_output(common_shape(name, a, b), result, a, b);
   run_binary_into(name, op, out, a, b, p);
   return out;

@@ -1,6 +1,7 @@
 // Copies, conversions, fills and ranges.
 #include <cmath>
 
+#include "core/accelerator.h"
 #include "ops/elementwise.h"
 #include "ops/launch.h"
 
@@ -28,6 +29,37 @@ Tensor contiguous(const Tensor& t) {
 }
 Tensor clone(const Tensor& t) { return copied("clone", t, empty_like(t)); }
 Tensor to_dtype(const Tensor& t, DType dtype) { return t.dtype() == dtype ? t : copied("to", t, empty_like(t, dtype)); }
+namespace {
+
+// The elements of a dense tensor, into one of the same layout on another device.
+void move_bytes(const Tensor& out, const Tensor& x, bool non_blocking) {
+  const size_t bytes = static_cast<size_t>(x.bytes());
+  if (bytes == 0) return;
+  const Accelerator& a = accelerator();
+  const Device from = x.device(), to = out.device();
+  if (from.is_cpu()) {
+    a.copy_to_device(to.index, current_stream(to.index), out.data(), x.data(), bytes);
+    if (!non_blocking) a.synchronize_stream(to.index, current_stream(to.index));
+  } else if (to.is_cpu()) {
+    a.copy_to_host(from.index, current_stream(from.index), out.data(), x.data(), bytes);
+  } else {
+    a.copy_between(to.index, out.data(), from.index, x.data(), current_stream(from.index), bytes);
+  }
+  check_accelerator("to");
+}
+
+}  // namespace
+
+Tensor to_device(const Tensor& t, Device asked, bool non_blocking) {
+  const Device device = checked_device(asked);
+  if (t.device() == device) return t;
+  const Tensor dense = t.is_contiguous() || t.is_channels_last() ? detach(t) : clone(detach(t));
+  const Tensor out = make_empty_strided(dense.shape(), dense.strides(), t.dtype(), device);
+  move_bytes(out, dense, non_blocking);
+  if (records(t)) record("to", out, {t}, [from = t.device()](GradCall& c) { c.set(0, to_device(c.grad(), from)); });
+  return out;
+}
+
 Tensor to_channels_last(const Tensor& t) {
   if (t.ndim() != 4) throw ShapeError(str("channels_last: expected 4 dimensions (N, C, H, W), got shape ", t.shape()));
   if (t.is_channels_last()) return t;
@@ -36,16 +68,17 @@ Tensor to_channels_last(const Tensor& t) {
 
 Tensor copy_(const Tensor& self, const Tensor& source) {
   check_writable("copy_", self);
-  check_same_device("copy_", {self, source});
   if (!(broadcast_shapes("copy_", self.shape(), source.shape()) == self.shape()))
     throw ShapeError(str("copy_: shape ", source.shape(), " does not broadcast to ", self.shape()));
-  if (!self.same(source)) run_copy(self, without_partial_overlap(source, self));
+  if (!(source.device() == self.device()) && !is_number(source)) run_copy(self, to_device(detach(source), self.device()));
+  else if (!self.same(source)) run_copy(self, without_partial_overlap(source, self));
   changed(self);
   if (records(self, source))
-    record("copy_", self, {self, source}, [shape = source.shape(), dtype = source.dtype()](GradCall& c) {
-      if (c.wants(0)) c.set(0, zeros_like(c.grad()));
-      if (c.wants(1)) c.set(1, unbroadcast(c.grad(), shape, dtype));
-    });
+    record("copy_", self, {self, source},
+           [shape = source.shape(), dtype = source.dtype(), from = source.device()](GradCall& c) {
+             if (c.wants(0)) c.set(0, zeros_like(c.grad()));
+             if (c.wants(1)) c.set(1, to_device(unbroadcast(c.grad(), shape, dtype), from));
+           });
   return self;
 }
 

@@ -16,15 +16,14 @@ namespace ops {
 namespace {
 
 void check_labels(const char* name, const Tensor& labels, int64_t classes, int64_t ignore_index) {
-  int64_t local = -1;
-  int64_t* position = host_cell(local);
+  const Tensor found = make_empty({}, DType::i64, labels.device());
   launch(&KernelTable::find_bad_label, labels.device(),
-         FindBadLabelArgs{labels.data<int64_t>(), labels.numel(), classes, ignore_index, position});
-  on_host("check labels", [name, labels, position, classes, ignore_index] {
-    if (*position >= 0)
-      throw IndexError(str(name, ": label ", labels.data<int64_t>()[*position], " at position ", *position,
-                           " is out of range for ", classes, " classes (expected 0 to ", classes - 1, ", or ignore_index ",
-                           ignore_index, ")"));
+         FindBadLabelArgs{labels.data<int64_t>(), labels.numel(), classes, ignore_index, found.data<int64_t>()});
+  on_host("check labels", [name, labels, found, classes, ignore_index] {
+    const int64_t position = host_integer(found, 0);
+    if (position >= 0)
+      throw IndexError(str(name, ": label ", host_integer(labels, position), " at position ", position, " is out of range for ",
+                           classes, " classes (expected 0 to ", classes - 1, ", or ignore_index ", ignore_index, ")"));
   });
 }
 

@@ -13,6 +13,23 @@ struct Params {
 inline DType floating_result(DType t) { return is_floating(t) ? t : default_dtype(); }
 inline DType compute_type(DType t) { return t == DType::f64 ? t : is_floating(t) ? DType::f32 : DType::i64; }
 
+// Functions that have no kernel but the CPU's: tensors of other devices make a journey.
+inline bool computed_on_host(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::erfinv:
+    case UnaryOp::ndtri:
+    case UnaryOp::digamma:
+    case UnaryOp::bessel_i0:
+    case UnaryOp::bessel_i0e:
+    case UnaryOp::bessel_i1:
+    case UnaryOp::bessel_i1e: return true;
+    default: return false;
+  }
+}
+inline bool computed_on_host(BinaryOp op) {
+  return op == BinaryOp::zeta || op == BinaryOp::gamma_lower || op == BinaryOp::gamma_upper;
+}
+
 // Allocates the output (of `result`, in x's layout) and runs the kernel. Without gradients.
 Tensor run_unary(UnaryOp op, const Tensor& x, DType result, const Params& p = {});
 Tensor run_binary(const char* name, BinaryOp op, const Tensor& a, const Tensor& b, DType result, const Params& p = {});

@@ -49,8 +49,8 @@ Tensor scalar_tensor(const Scalar& value) {
 
 Scalar item_scalar(const Tensor& t) {
   if (t.numel() != 1) throw ShapeError(str("item: expected one element, got shape ", t.shape()));
-  if (!t.device().is_cpu()) throw DeviceError("item: copy the tensor to the CPU first");
   if (!t.is_wrapped_number()) check_host_read("item");
+  if (!t.device().is_cpu()) return item_scalar(to_device(detach(t), Device{}));
   switch (t.dtype()) {
     case DType::b8: return *t.data<bool>();
     case DType::u8: return int64_t{*t.data<uint8_t>()};
@@ -75,7 +75,7 @@ double item(const Tensor& t) { return item_scalar(t).d; }
 void check_same_device(const char* op, std::initializer_list<InputRef> tensors) {
   const Tensor* first = nullptr;
   for (const InputRef& r : tensors) {
-    if (!r.tensor || !r.tensor->defined() || r.tensor->is_wrapped_number()) continue;
+    if (!r.tensor || !r.tensor->defined() || is_number(*r.tensor)) continue;
     if (!first) first = r.tensor;
     else if (!(r.tensor->device() == first->device()))
       throw DeviceError(
@@ -104,8 +104,10 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
 
 View broadcast_view(const Tensor& t, const Shape& shape) {
   View v;
+  if (FASTDL_UNLIKELY(!t.device().is_cpu())) v = View{};  // as Tensor::view()
   v.data = t.data();
   v.dtype = t.dtype();
+  v.host = t.device().is_cpu();
   v.ndim = shape.size();
   const int lead = shape.size() - t.ndim();
   for (int i = 0; i < v.ndim; ++i) {

@@ -12,19 +12,19 @@ Tensor checked_index(const char* op, const Tensor& index, int64_t limit, int dim
   if (!is_integral(index.dtype())) throw DTypeError(str(op, ": index is ", index.dtype(), ", expected int64"));
   const Tensor dense = contiguous(to_dtype(detach(index), DType::i64));
   if (dense.numel() == 0) return dense;
-  int64_t local = -1;
-  int64_t* position = host_cell(local);
+  const Tensor found = make_empty({}, DType::i64, dense.device());
   FindBadLabelArgs args{};
   args.labels = dense.data<int64_t>();
   args.n = dense.numel();
   args.limit = limit;
   args.ignore_index = INT64_MIN;
-  args.position = position;
+  args.position = found.data<int64_t>();
   launch(&KernelTable::find_bad_label, dense.device(), args);
-  on_host("check indices", [op, dense, position, limit, dim, input] {
-    if (*position >= 0)
-      throw IndexError(str(op, ": index ", dense.data<int64_t>()[*position], " is out of range for dimension ", dim,
-                           " of size ", limit, " of input ", input));
+  on_host("check indices", [op, dense, found, limit, dim, input] {
+    const int64_t position = host_integer(found, 0);
+    if (position >= 0)
+      throw IndexError(str(op, ": index ", host_integer(dense, position), " is out of range for dimension ", dim, " of size ",
+                           limit, " of input ", input));
   });
   return dense;
 }
@@ -82,7 +82,7 @@ Tensor scatter_into(const char* op, const Tensor& self, int64_t dim, const Tenso
   check_extents(op, "input", self, index, d);
   Tensor values = source;
   if (source.ndim() == 0) {  // a number
-    values = expand(source, index.shape());
+    values = expand(to_device(source, self.device()), index.shape());
   } else {
     check_extents(op, "src", source, index, -1);
     for (int k = 0; k < index.ndim(); ++k)
@@ -94,8 +94,13 @@ Tensor scatter_into(const char* op, const Tensor& self, int64_t dim, const Tenso
   }
   const Tensor places = checked_index(op, index, self.shape()[d], d, self.shape());
   const bool recording = records(self, values);
-  if (places.numel() > 0)
+  const bool puts = how == ScatterOp::assign || how == ScatterOp::sum;
+  if (places.numel() > 0 && index.ndim() == 1 && puts && !self.device().is_cpu()) {
+    const GradMode no_grad(false);  // one line: sorted by target it is spread over the device
+    index_put_(self, {places}, values, how == ScatterOp::sum);
+  } else if (places.numel() > 0) {
     launch(&KernelTable::scatter, self.device(), ScatterArgs{self.view(), places.view(), values.view(), d, how});
+  }
   changed(self);
   if (recording)
     record(op, self, {self, values}, [places, d, how](GradCall& c) {

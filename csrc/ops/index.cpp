@@ -47,7 +47,8 @@ Places find_places(const char* op, const Tensor& t, const TensorList& indices) {
   args.bad = bad.data<int64_t>();
   if (places.offsets.numel() > 0) launch(&KernelTable::index_offsets, t.device(), args);
   on_host("check indices", [op, bad, places, shape = t.shape()] {
-    const int64_t* b = bad.data<int64_t>();
+    const Tensor noted = to_device(bad, Device{});
+    const int64_t* b = noted.data<int64_t>();
     if (!b[0]) return;
     int dim = 0;
     for (int64_t seen = -1; dim < kMaxDims && (seen += places.indexed[dim]) < b[1];) ++dim;
@@ -99,11 +100,12 @@ void put(const char* op, const Tensor& self, const TensorList& indices, const Te
   const Shape shape = result_shape(places, rest);
   if (!(broadcast_shapes(op, shape, values.shape()) == shape))
     throw ShapeError(str(op, ": values of shape ", values.shape(), " do not broadcast to the indexed shape ", shape));
-  const Tensor converted = to_dtype(detach(values), self.dtype());
-  if (shape.numel() > 0)
-    launch(&KernelTable::index_scatter, self.device(),
-           IndexScatterArgs{rest, places_first(broadcast_view(converted, shape), places), places.shape.size(),
-                            places.offsets.data<int64_t>(), accumulate});
+  const Tensor converted = to_dtype(to_device(detach(values), self.device()), self.dtype());
+  if (shape.numel() == 0) return;
+  const Tensor order = self.device().is_cpu() ? Tensor() : argsort(places.offsets, 0, false, true);
+  launch(&KernelTable::index_scatter, self.device(),
+         IndexScatterArgs{rest, places_first(broadcast_view(converted, shape), places), places.shape.size(),
+                          places.offsets.data<int64_t>(), accumulate, order.defined() ? order.data<int64_t>() : nullptr});
 }
 
 Tensor apply_steps(Tensor t, const std::vector<IndexStep>& steps) {
@@ -185,18 +187,29 @@ void set_item(const Tensor& self, const IndexSpec& spec, const Tensor& value) {
   });
 }
 
-TensorList nonzero_indices(const Tensor& mask) {
-  check_host_read("index by a mask");
-  const Tensor m = detach(mask);
-  const int64_t count = m.numel() == 0 ? 0 : item_scalar(count_nonzero(m, std::nullopt)).i;
-  const Tensor all = empty({m.ndim(), count}, DType::i64, m.device());
-  if (count > 0) launch(&KernelTable::nonzero, m.device(), NonzeroArgs{m.view(), all.data<int64_t>(), count});
-  return unbind(all, 0);
+namespace {
+
+// (ndim, count) coordinates of the elements that are not zero.
+Tensor nonzero_coordinates(const char* op, const Tensor& x) {
+  check_host_read(op);
+  const int64_t count = x.numel() == 0 ? 0 : item_scalar(count_nonzero(x, std::nullopt)).i;
+  const Tensor all = empty({x.ndim(), count}, DType::i64, x.device());
+  if (count == 0 || x.ndim() == 0) return all;
+  const Tensor chunks =
+      x.device().is_cpu() ? Tensor() : empty({(x.numel() + kNonzeroChunk - 1) / kNonzeroChunk}, DType::i64, x.device());
+  launch(&KernelTable::nonzero, x.device(),
+         NonzeroArgs{x.view(), all.data<int64_t>(), count, chunks.defined() ? chunks.data<int64_t>() : nullptr});
+  return all;
 }
+
+}  // namespace
+
+TensorList nonzero_indices(const Tensor& mask) { return unbind(nonzero_coordinates("index by a mask", detach(mask)), 0); }
 
 TensorList expand_masks(const char* op, const Tensor& t, const TensorList& indices) {
   TensorList out;
-  for (const Tensor& index : indices) {
+  for (const Tensor& given : indices) {
+    const Tensor index = given.defined() ? to_device(given, t.device()) : given;
     if (!index.defined() || index.dtype() != DType::b8) {
       out.push_back(index.defined() && index.dtype() != DType::i64 && is_integral(index.dtype()) ? to_dtype(index, DType::i64)
                                                                                                  : index);
@@ -212,14 +225,7 @@ TensorList expand_masks(const char* op, const Tensor& t, const TensorList& indic
   return out;
 }
 
-Tensor nonzero(const Tensor& t) {
-  check_host_read("nonzero");
-  const Tensor x = detach(t);
-  const int64_t count = x.numel() == 0 ? 0 : item_scalar(count_nonzero(x, std::nullopt)).i;
-  const Tensor all = empty({x.ndim(), count}, DType::i64, x.device());
-  if (count > 0 && x.ndim() > 0) launch(&KernelTable::nonzero, x.device(), NonzeroArgs{x.view(), all.data<int64_t>(), count});
-  return contiguous(transpose(all, 0, 1));
-}
+Tensor nonzero(const Tensor& t) { return contiguous(transpose(nonzero_coordinates("nonzero", detach(t)), 0, 1)); }
 
 Tensor masked_select(const Tensor& t, const Tensor& mask) {
   if (mask.dtype() != DType::b8) throw DTypeError(str("masked_select: mask is ", name_of(mask.dtype()), ", expected bool"));

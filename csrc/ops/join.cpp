@@ -115,7 +115,7 @@ Tensor repeat_interleave_tensor(const Tensor& t, const Tensor& repeats, const st
   if (repeats.ndim() != 1 || repeats.numel() != n)
     throw ShapeError(str("repeat_interleave: repeats ", repeats.shape(), " for dimension ", d, " of input ", x.shape(),
                          ", expected one count for each of ", n));
-  const Tensor counts = contiguous(to_dtype(detach(repeats), DType::i64));
+  const Tensor counts = to_device(contiguous(to_dtype(detach(repeats), DType::i64)), Device{});
   const int64_t* count = counts.data<int64_t>();
   int64_t total = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -125,7 +125,7 @@ Tensor repeat_interleave_tensor(const Tensor& t, const Tensor& repeats, const st
   const Tensor places = empty({total}, DType::i64);
   int64_t* place = places.data<int64_t>();
   for (int64_t i = 0; i < n; ++i) place = std::fill_n(place, count[i], i);
-  return index_select(x, d, places);
+  return index_select(x, d, to_device(places, x.device()));
 }
 
 Tensor flip(const Tensor& t, const Shape& dims) {

@@ -1,5 +1,8 @@
 // From an op to the kernel of the tensors' device.
 #pragma once
+#include <cstddef>
+
+#include "core/accelerator.h"
 #include "core/flush_denormals.h"
 #include "core/tensor.h"
 #include "kernels/table.h"
@@ -18,12 +21,15 @@ const char* kernel_name(size_t index);  // of the table's entry
 template <class Args, class Update = NoUpdate>
 void launch(Kernel<Args> KernelTable::* kernel, Device device, const Args& args, Update update = {}) {
   const KernelTable& table = kernel_table(device.type);
-  if (FASTDL_UNLIKELY(recording() != nullptr)) {
+  const auto name = [&] {
     const auto place = reinterpret_cast<const char*>(&(table.*kernel)) - reinterpret_cast<const char*>(&table);
-    recorder()->launch(kernel_name(static_cast<size_t>(place) / sizeof(void*)), table.*kernel, device, args, std::move(update));
+    return kernel_name(static_cast<size_t>(place) / sizeof(void*));
+  };
+  if (FASTDL_UNLIKELY(recording() != nullptr)) {
+    recorder()->launch(name(), table.*kernel, device, args, std::move(update));
     return;
   }
-  const Context context{device.index, nullptr};
+  const Context context{device.index, device.is_cpu() ? nullptr : current_stream(device.index)};
   const FlushDenormals flush;
   if constexpr (std::is_same_v<Update, NoUpdate>) {
     (table.*kernel)(context, args);
@@ -31,6 +37,7 @@ void launch(Kernel<Args> KernelTable::* kernel, Device device, const Args& args,
     plan_detail::KernelBlock<Args, Update> block{table.*kernel, args, std::move(update)};
     block.run(context, &block);
   }
+  if (FASTDL_UNLIKELY(!device.is_cpu())) check_accelerator(name());
 }
 
 // Work of the host between kernels, such as a check of what one of them found: f runs now and, in a plan, at this place of
@@ -42,5 +49,8 @@ template <class F> void on_host(const char* name, F f) {
 
 // Where a kernel leaves a value for the host: a local variable or, in a plan, the plan's own.
 template <class T> T* host_cell(T& local) { return FASTDL_UNLIKELY(recording() != nullptr) ? recorder()->cell<T>() : &local; }
+
+// Element i of a contiguous int64 tensor, wherever it lives: for what on_host looks at.
+int64_t host_integer(const Tensor& t, int64_t i);
 
 }  // namespace fastdl

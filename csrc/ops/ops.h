@@ -89,6 +89,8 @@ Tensor contiguous(const Tensor& t);                     // t itself if it is
 Tensor clone(const Tensor& t);                          // dense, in t's layout
 Tensor to_dtype(const Tensor& t, DType dtype);          // t itself if it is
 Tensor to_channels_last(const Tensor& t);
+// t itself if it is there; else dense, in t's layout. Without waiting for pinned memory to be read, if asked.
+Tensor to_device(const Tensor& t, Device device, bool non_blocking = false);
 Tensor copy_(const Tensor& self, const Tensor& source); // broadcast and cast into self
 
 Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, DType dtype, Device device = {});
@@ -396,7 +398,9 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);
 // t broadcast to shape without history, for kernels.
 View broadcast_view(const Tensor& t, const Shape& shape);
 // Throws unless all are on one device.
+// Numbers of the host (0-d tensors on the CPU) go with tensors of any device.
 void check_same_device(const char* op, std::initializer_list<InputRef> tensors);
+inline bool is_number(const Tensor& t) { return t.ndim() == 0 && t.device().is_cpu(); }
 void check_floating(const char* op, const Tensor& t);
 
 }  // namespace fastdl

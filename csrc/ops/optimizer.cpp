@@ -102,6 +102,17 @@ void check_cells(const std::string& name, const TensorList& list, const TensorLi
 
 }  // namespace
 
+namespace {
+
+// Where the kernels of a device other than the CPU keep a list of slots.
+Tensor slot_workspace(size_t count, Device device) {
+  return device.is_cpu() ? Tensor() : make_empty({slots_bytes(static_cast<int64_t>(count))}, DType::u8, device);
+}
+
+void* data_or_null(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
+
+}  // namespace
+
 void optimizer_step(const std::string& rule, const TensorList& params, const TensorList& grads,
                     const std::vector<TensorList>& states, const std::vector<TensorList>& cells, const Number& lr,
                     const std::vector<Number>& options, const Number& weight_decay, bool decoupled, bool maximize,
@@ -143,8 +154,10 @@ void optimizer_step(const std::string& rule, const TensorList& params, const Ten
       slots.push_back(slot);
     }
     if (slots.empty()) continue;
+    const Tensor workspace = slot_workspace(slots.size(), device);
     args.slots = slots.data();
     args.count = static_cast<int64_t>(slots.size());
+    args.workspace = data_or_null(workspace);
     args.dtype = dtype;
     launch(&KernelTable::optimizer_step, device, args, [=](OptimizerStepArgs& a) {
       if (!a.lr_cell) a.lr = lr.now();
@@ -187,7 +200,8 @@ template <class F> void for_each_grad_dtype(const TensorList& grads, bool writte
 // The norm of what grad_norm left in the parts.
 double norm_of(NormKind kind, const TensorList& parts) {
   double total = 0;
-  for (const Tensor& part : parts) {
+  for (const Tensor& given : parts) {
+    const Tensor part = to_device(given, Device{});
     for (int64_t i = 0; i < part.numel(); ++i) {
       const double x = part.data<double>()[i];
       if (kind != NormKind::max_abs) total += x;
@@ -219,8 +233,10 @@ Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_typ
   TensorList parts;
   for_each_grad_dtype(grads, false, [&](DType type, const std::vector<GradientSlot>& slots, int64_t elements) {
     const Tensor& part = parts.emplace_back(make_empty({(elements + kNormChunk - 1) / kNormChunk}, DType::f64, device));
+    const Tensor workspace = slot_workspace(slots.size(), device);
     launch(&KernelTable::grad_norm, device,
-           GradNormArgs{slots.data(), static_cast<int64_t>(slots.size()), type, kind, part.data<double>()});
+           GradNormArgs{slots.data(), static_cast<int64_t>(slots.size()), data_or_null(workspace), type, kind,
+                        part.data<double>()});
   });
   Clipping local;
   Clipping* found = host_cell(local);
@@ -233,7 +249,9 @@ Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_typ
   const auto clips = [found] { return !(found->factor >= 1); };  // also when it is NaN, which must show in the gradients
   if (clips() || recording()) {
     for_each_grad_dtype(grads, true, [&](DType type, const std::vector<GradientSlot>& slots, int64_t) {
-      launch(&KernelTable::scale_grads, device, ScaleGradsArgs{slots.data(), static_cast<int64_t>(slots.size()), type, 1},
+      const Tensor workspace = slot_workspace(slots.size(), device);
+      launch(&KernelTable::scale_grads, device,
+             ScaleGradsArgs{slots.data(), static_cast<int64_t>(slots.size()), data_or_null(workspace), type, 1},
              [=](ScaleGradsArgs& a) {
                a.factor = found->factor;
                return clips();

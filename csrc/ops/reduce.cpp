@@ -1,8 +1,8 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/fused.h"
 #include "ops/launch.h"
-#include "ops/ops.h"
 
 namespace fastdl::ops {
 
@@ -42,7 +42,10 @@ Tensor run(ReduceOp op, const Tensor& t, uint32_t mask, DType dtype, double scal
     const bool one = op == ReduceOp::prod || op == ReduceOp::all;
     return fill_(out, one ? Scalar(1.0) : Scalar(scale * 0.0));  // the mean of nothing is NaN: scale is infinite
   }
-  launch(&KernelTable::reduce, t.device(), ReduceArgs{t.view(), broadcast_view(out, t.shape()), mask, op, scale});
+  const Tensor workspace = reduce_workspace(t);
+  launch(
+      &KernelTable::reduce, t.device(),
+      ReduceArgs{t.view(), broadcast_view(out, t.shape()), mask, op, scale, workspace.defined() ? workspace.data() : nullptr});
   return out;
 }
 

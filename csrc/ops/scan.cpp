@@ -1,7 +1,7 @@
 #include <limits>
 
+#include "ops/fused.h"
 #include "ops/launch.h"
-#include "ops/ops.h"
 
 namespace fastdl::ops {
 
@@ -30,9 +30,12 @@ Pair extreme(const char* op, const Tensor& t, int64_t dim, bool keepdim, bool ma
   if (t.shape()[d] == 0 && shape.numel() != 0)
     throw ShapeError(str(op, ": input ", t.shape(), " has no elements along dimension ", d));
   Tensor values = with_values ? empty(shape, t.dtype(), t.device()) : Tensor(), indices = empty(shape, DType::i64, t.device());
-  if (indices.numel() > 0)
+  if (indices.numel() > 0) {
+    const Tensor workspace = reduce_workspace(t);
     launch(&KernelTable::arg_reduce, t.device(),
-           ArgReduceArgs{t.view(), with_values ? values.view() : View{}, indices.view(), d, max});
+           ArgReduceArgs{t.view(), with_values ? values.view() : View{}, indices.view(), d, max,
+                         workspace.defined() ? workspace.data() : nullptr});
+  }
   if (with_values) record_pick(op, values, indices, t, d, false);
   if (!keepdim) return {values, indices};
   return {with_values ? unsqueeze(values, d) : values, unsqueeze(indices, d)};

@@ -5,6 +5,8 @@
 namespace fastdl::ops {
 
 Tensor run_unary(UnaryOp op, const Tensor& x, DType result, const Params& p) {
+  if (!x.device().is_cpu() && computed_on_host(op))
+    return to_device(run_unary(op, to_device(detach(x), Device{}), result, p), x.device());
   const Tensor out = empty_like(x, result);
   run_unary_into(op, out, x, p);
   return out;

@@ -1,0 +1,97 @@
+#include "core/accelerator.h"
+
+#include <atomic>
+
+#include "core/error.h"
+
+namespace fastdl {
+namespace {
+
+constexpr int kMaxDevices = 64;
+
+const Accelerator* table = nullptr;
+std::string (*loader)() = nullptr;
+
+thread_local int device_in_use = 0;
+thread_local void* streams[kMaxDevices] = {};
+
+struct Counters {
+  std::atomic<int64_t> bytes{0}, peak{0}, blocks{0}, allocations{0};
+};
+Counters counters[kMaxDevices];
+
+}  // namespace
+
+void set_accelerator(const Accelerator* t) { table = t; }
+void set_accelerator_loader(std::string (*load)()) { loader = load; }
+bool has_accelerator() { return table != nullptr; }
+
+const Accelerator& accelerator() {
+  if (FASTDL_UNLIKELY(!table)) {
+    const std::string reason = loader ? loader() : "this build has the CPU backend only";
+    if (!table) throw DeviceError(str("device cuda is not available: ", reason));
+  }
+  return *table;
+}
+
+void check_accelerator(const char* op) {
+  if (const char* message = accelerator().take_error()) throw DeviceError(str(op, ": ", accelerator().name, ": ", message));
+}
+
+int current_device() { return device_in_use; }
+void set_current_device(int index) { device_in_use = checked_device({DeviceType::cuda, static_cast<int8_t>(index)}).index; }
+void* current_stream(int device) { return streams[device]; }
+void set_current_stream(int device, void* stream) { streams[device] = stream; }
+
+static Device default_device_in_use;
+Device default_device() { return default_device_in_use; }
+void set_default_device(Device device) { default_device_in_use = checked_device(device); }
+
+Device checked_device(Device device) {
+  if (device.is_cpu()) return device;
+  const int count = accelerator().device_count();
+  if (const char* reason = accelerator().unavailable(); reason || count == 0)
+    throw DeviceError(str("device cuda is not available: ", reason ? reason : "no device was found"));
+  if (device.index < 0) device.index = static_cast<int8_t>(current_device());
+  if (device.index >= count)
+    throw DeviceError(str("device ", device.name(), " does not exist: there ", count == 1 ? "is " : "are ", count,
+                          count == 1 ? " device" : " devices"));
+  return device;
+}
+
+AcceleratorStats accelerator_stats(int device) {
+  const Counters& c = counters[device];
+  return {c.bytes, c.peak, c.blocks, c.allocations};
+}
+void reset_accelerator_peak(int device) { counters[device].peak = counters[device].bytes.load(); }
+
+void* accelerator_allocate(int device, size_t bytes) {
+  if (bytes == 0) return nullptr;
+  const Accelerator& a = accelerator();
+  void* block = a.allocate(device, current_stream(device), bytes);
+  Counters& c = counters[device];
+  if (!block) {
+    size_t free = 0, total = 0;
+    a.free_memory(device, &free, &total);
+    a.take_error();
+    throw OutOfMemoryError(str("out of memory on cuda:", device, ": ", bytes, " bytes asked for, ", free, " of ", total,
+                               " free, ", c.bytes.load(), " in ", c.blocks.load(), " tensors"));
+  }
+  const int64_t now = c.bytes += static_cast<int64_t>(bytes);
+  int64_t peak = c.peak;
+  while (now > peak && !c.peak.compare_exchange_weak(peak, now)) {
+  }
+  ++c.blocks;
+  ++c.allocations;
+  return block;
+}
+
+void accelerator_deallocate(int device, void* stream, void* block, size_t bytes) {
+  if (!block) return;
+  Counters& c = counters[device];
+  c.bytes -= static_cast<int64_t>(bytes);
+  --c.blocks;
+  table->deallocate(device, stream, block);
+}
+
+}  // namespace fastdl
