@@ -15,7 +15,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 def modules():
     names = [m.name for m in pkgutil.walk_packages(fastdl.__path__, "fastdl.")]
-    skipped = ("fastdl._C", "fastdl.__main__", "fastdl.bench")
+    skipped = ("fastdl._C", "fastdl._cuda", "fastdl.__main__", "fastdl.bench")
     return ["fastdl", *(n for n in names if not n.startswith(skipped))]
 
 
