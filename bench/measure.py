@@ -56,7 +56,7 @@ class Ceilings:
         iterations = 500_000
         return (
             self.flops_an_iteration
-            / seconds(lambda: _C.probe_flops(iterations, self.threads), 1, self.now)
+            / seconds(lambda: _C.probe_flops(iterations, self.threads, "cpu"), 1, self.now)
             * iterations
         )
 

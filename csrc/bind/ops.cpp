@@ -284,7 +284,7 @@ void init_ops(PyObject* m) {
   def<widen<&ops::kl_div>>(m, "kl_div(input, target, reduction='mean', log_target=False)");
 
   // --- the machine's ceilings ---
-  def<&ops::probe_flops>(m, "probe_flops(iterations, tasks)");
+  def<&ops::probe_flops>(m, "probe_flops(iterations, tasks, device)");
   def<&ops::probe_copy>(m, "probe_copy(target, source, streaming)");
   // --- pooling ---
   def<&ops::max_pool>(m, "max_pool(input, dims, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False)");

@@ -61,13 +61,13 @@ Tensor log_sigmoid(T x) {
 }
 Tensor leaky_relu(T x, double slope) {
   return activation("leaky_relu", UnaryOp::leaky_relu, BinaryOp::leaky_relu_backward, Saves::input, x, {{slope}},
-                    [slope](T v) { return where(gt(v, number(0)), ones_like(v), full(v.shape(), slope, v.dtype())); });
+                    [slope](T v) { return where(gt(v, number(0)), ones_like(v), full(v.shape(), slope, v.dtype(), v.device())); });
 }
 Tensor scaled_elu(T x, double alpha, double scale, double input_scale) {
   return activation("elu", UnaryOp::elu, BinaryOp::elu_backward, Saves::input, x, {{alpha, scale, input_scale}},
                     [=](T v) {
                       const Tensor negative = mul(exp(mul(v, number(input_scale))), number(alpha * scale * input_scale));
-                      return where(le(v, number(0)), negative, full(v.shape(), scale, v.dtype()));
+                      return where(le(v, number(0)), negative, full(v.shape(), scale, v.dtype(), v.device()));
                     });
 }
 Tensor elu(T x, double alpha) { return scaled_elu(x, alpha, 1, 1); }

@@ -321,7 +321,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& targe
 Tensor kl_div(const Tensor& input, const Tensor& target, const std::string& reduction, bool log_target);  // or 'batchmean'
 
 // --- probe.cpp: work of a known size, for benchmarks ---
-Tensor probe_flops(int64_t iterations, int64_t tasks);
+Tensor probe_flops(int64_t iterations, int64_t tasks, Device device);
 void probe_copy(const Tensor& target, const Tensor& source, bool streaming);
 
 // --- pool.cpp ---

@@ -4,10 +4,10 @@
 
 namespace fastdl::ops {
 
-Tensor probe_flops(int64_t iterations, int64_t tasks) {
+Tensor probe_flops(int64_t iterations, int64_t tasks, Device device) {
   if (iterations < 0 || tasks < 1)
     throw ValueError(str("probe_flops: expected iterations >= 0 and tasks >= 1, got ", iterations, " and ", tasks));
-  Tensor sums = empty({tasks}, DType::f32);
+  Tensor sums = empty({tasks}, DType::f32, device);
   launch(&KernelTable::probe_flops, sums.device(), ProbeFlopsArgs{tasks, iterations, sums.data<float>()});
   return sums;
 }

@@ -67,9 +67,9 @@ struct SortJob {
 };
 
 __device__ __forceinline__ void write_result(const SortJob& job, const int64_t (&offset)[3], int64_t at, int64_t place) {
+  const int64_t to = offset[1] + at * job.value_step, from = offset[0] + place * job.in_step;
   for_size(size_of(static_cast<DType>(job.dtype)), [&]<class Word>() {
-    reinterpret_cast<Word*>(job.values)[offset[1] + at * job.value_step] =
-        reinterpret_cast<const Word*>(job.in)[offset[0] + place * job.in_step];
+    reinterpret_cast<Word*>(job.values)[to] = reinterpret_cast<const Word*>(job.in)[from];
   });
   job.indices[offset[2] + at * job.index_step] = place;
 }
