@@ -34,7 +34,7 @@ def operand(rng, rows, columns, layout, dtype="float32"):
         t = fd.from_numpy(rng.standard_normal((1, columns))).to(getattr(fd, dtype)).expand(rows, columns)
     else:
         t = fd.from_numpy(rng.standard_normal((rows, columns))).to(getattr(fd, dtype))
-    return t, t.to(fd.float64).numpy()
+    return t, t.to(fd.float64).numpy(force=True)
 
 
 def assert_product(y, a, b, dtype, addend=None):
@@ -43,7 +43,7 @@ def assert_product(y, a, b, dtype, addend=None):
     accumulated = EPS["float32" if dtype in ("float16", "bfloat16") else dtype]
     size = np.abs(a) @ np.abs(b) + (0 if addend is None else np.abs(addend))
     bound = 2 * (accumulated * (1 + np.sqrt(a.shape[-1])) * 2 * size + EPS[dtype] * np.abs(expected)) + 1e-300
-    error = np.abs(y.to(fd.float64).numpy() - expected)
+    error = np.abs(y.to(fd.float64).numpy(force=True) - expected)
     assert y.shape == expected.shape
     assert (error <= bound).all(), f"error {error.max():.3g}, allowed {bound.flat[error.argmax()]:.3g}"
 
@@ -83,8 +83,8 @@ def test_integers_wrap_around(level, dtype):
     a = rng.integers(info.min, info.max, (9, 40), dtype=dtype, endpoint=True)
     b = rng.integers(info.min, info.max, (40, 11), dtype=dtype, endpoint=True)
     expected = a @ b
-    np.testing.assert_array_equal((fd.tensor(a) @ fd.tensor(b)).numpy(), expected)
-    np.testing.assert_array_equal((fd.tensor(a.T.copy()).t() @ fd.tensor(b.T.copy()).t()).numpy(), expected)
+    np.testing.assert_array_equal((fd.tensor(a) @ fd.tensor(b)).numpy(force=True), expected)
+    np.testing.assert_array_equal((fd.tensor(a.T.copy()).t() @ fd.tensor(b.T.copy()).t()).numpy(force=True), expected)
 
 
 def test_batches(level):
@@ -95,7 +95,7 @@ def test_batches(level):
         ((0, 2, 3), (0, 3, 4)), ((2, 0, 3), (3, 4)), ((2, 3, 0), (0, 4)), ((0,), (0,)), ((2, 3), (3, 0)),
     ]:  # fmt: skip
         a, b = rng.standard_normal(shape_a), rng.standard_normal(shape_b)
-        y = fd.matmul(fd.tensor(a), fd.tensor(b)).numpy()
+        y = fd.matmul(fd.tensor(a), fd.tensor(b)).numpy(force=True)
         assert y.shape == (a @ b).shape
         np.testing.assert_allclose(y, a @ b, rtol=1e-12, atol=1e-13)
 
@@ -104,7 +104,7 @@ def test_batch_of_transposed_heads():
     x = np.random.default_rng(4).standard_normal((2, 5, 3, 4))
     q = fd.tensor(x).permute(0, 2, 1, 3)
     y = q @ q.transpose(-2, -1)
-    np.testing.assert_allclose(y.numpy(), np.einsum("bihd,bjhd->bhij", x, x), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(y.numpy(force=True), np.einsum("bihd,bjhd->bhij", x, x), rtol=1e-12, atol=1e-13)
 
 
 def test_named_products():
@@ -119,9 +119,9 @@ def test_named_products():
         (F.linear(ta, tb.t(), tc[0]), a @ b + c[0]), (F.linear(ta.reshape(2, 2, 5), tb.t()), (a @ b).reshape(2, 2, 6)),
         (F.linear(tv, tb.t()), v @ b),
     ]:  # fmt: skip
-        np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(ours.numpy(force=True), expected, rtol=1e-12, atol=1e-13)
     unread = fd.full((6,), float("nan"), dtype=fd.float64)
-    np.testing.assert_allclose(fd.addmm(unread, ta, tb, beta=0).numpy(), a @ b, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(fd.addmm(unread, ta, tb, beta=0).numpy(force=True), a @ b, rtol=1e-12, atol=1e-13)
 
 
 def test_linear_bias_in_16_bits(level):
@@ -135,7 +135,7 @@ def test_linear_bias_in_16_bits(level):
 
 def test_nan_and_infinity():
     a = fd.tensor([[float("inf"), 1.0], [0.0, 2.0]])
-    y = (a @ fd.tensor([[0.0, 1.0], [1.0, 1.0]])).numpy()
+    y = (a @ fd.tensor([[0.0, 1.0], [1.0, 1.0]])).numpy(force=True)
     np.testing.assert_array_equal(y, [[np.nan, np.inf], [2.0, 2.0]])
 
 
@@ -148,7 +148,7 @@ def test_out():
     square = fd.ones(4, 4)
     fd.mm(square, square, out=square)
     for t in (out, strided, square):
-        assert t.numpy().min() == t.numpy().max() == 4
+        assert t.numpy(force=True).min() == t.numpy(force=True).max() == 4
     with pytest.raises(_C.ShapeError, match=r"matmul: out has shape \[5, 3\]"):
         fd.matmul(a, b, out=fd.zeros(5, 3))
 
@@ -179,7 +179,7 @@ def test_same_bits_at_any_thread_count(level):
             results = []
             for threads in (1, 2, 3):
                 fd.set_num_threads(threads)
-                results.append((a @ b).numpy().tobytes())
+                results.append((a @ b).numpy(force=True).tobytes())
             assert results[0] == results[1] == results[2]
     finally:
         fd.set_num_threads(before)

@@ -26,10 +26,11 @@ struct AttentionArgs {
 struct AttentionBackwardArgs {
   AttentionArgs forward;    // out and log_sum_exp as the forward left them
   View grad_out;            // (..., T, E)
+  void* row_products;       // workspace [query heads][T], for what each row of grad_out has in common with out
   void* grad_query_parts;   // [key_chunks][query heads][T][D]
   void* grad_key;           // [key heads][S][D]
   void* grad_value;         // [key heads][S][E]
-  int64_t key_chunks;
+  int64_t key_chunks;       // 1 for CUDA
 };
 
 // The factors that dropout multiplies the attention weights with: 1 / (1 - p), or 0 where one is dropped.

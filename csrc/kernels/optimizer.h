@@ -26,8 +26,9 @@ struct ParameterSlot {
 
 // One step of a rule for all parameters. 3 to 9 arrays of the parameters' size are read or written once.
 struct OptimizerStepArgs {
-  ParameterSlot* slots;
+  ParameterSlot* slots;  // memory of the host
   int64_t count;
+  void* workspace;  // slots_bytes(count) of the device's memory; null on the CPU
   DType dtype;  // of parameters, gradients and states
   OptimizerRule rule;
   double lr;
@@ -37,6 +38,9 @@ struct OptimizerStepArgs {
   bool decoupled;  // p is multiplied by 1 - lr weight_decay; else weight_decay p is added to the gradient
   bool maximize;
 };
+
+// Where a device keeps the slots of one call.
+constexpr int64_t slots_bytes(int64_t count) { return count * static_cast<int64_t>(sizeof(ParameterSlot)); }
 
 enum class NormKind : int32_t { sum_abs, sum_squares, max_abs };
 
@@ -50,8 +54,9 @@ constexpr int64_t kNormChunk = 1 << 14;  // elements that share a partial result
 
 // The norm of all gradients as one vector; partial[total elements / kNormChunk, rounded up].
 struct GradNormArgs {
-  const GradientSlot* slots;
+  const GradientSlot* slots;  // memory of the host
   int64_t count;
+  void* workspace;  // as in OptimizerStepArgs
   DType dtype;
   NormKind kind;
   double* partial;
@@ -59,8 +64,9 @@ struct GradNormArgs {
 
 // Multiplies by `factor`.
 struct ScaleGradsArgs {
-  const GradientSlot* slots;
+  const GradientSlot* slots;  // memory of the host
   int64_t count;
+  void* workspace;  // as in OptimizerStepArgs
   DType dtype;
   double factor;
 };

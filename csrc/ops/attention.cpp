@@ -90,8 +90,9 @@ struct Call {
   }
 };
 
-// Key chunks a head in the backward: tasks enough for the threads where there are few heads.
-int64_t key_chunks(int64_t key_heads, int64_t keys) {
+// Key chunks a head in the backward: tasks enough for the CPU's threads where there are few heads.
+int64_t key_chunks(Device device, int64_t key_heads, int64_t keys) {
+  if (!device.is_cpu()) return 1;
   const int64_t wanted = (32 + key_heads - 1) / std::max<int64_t>(key_heads, 1), most = keys / 256;
   return std::max<int64_t>(1, std::min(wanted, most));
 }
@@ -99,13 +100,15 @@ int64_t key_chunks(int64_t key_heads, int64_t keys) {
 void backward(GradCall& c, const Call& call, const Tensor& out, const Tensor& log_sum_exp) {
   const DType dtype = call.query.dtype(), compute = compute_dtype(dtype);
   const Device device = call.query.device();
-  const int64_t chunks = key_chunks(product(leading(call.key.shape())), call.keys());
+  const int64_t chunks = key_chunks(device, product(leading(call.key.shape())), call.keys());
   const Tensor grad_query = empty(join({chunks, call.heads()}, {call.queries(), call.query.size(-1)}), compute, device);
   const Tensor grad_key = empty(call.key.shape(), compute, device), grad_value = empty(call.value.shape(), compute, device);
+  const Tensor row_products = empty({call.heads(), call.queries()}, compute, device);
   const Tensor grad_out = c.grad();
   AttentionBackwardArgs args{};
   args.forward = call.args(out, log_sum_exp);
   args.grad_out = grad_out.view();
+  args.row_products = row_products.data();
   args.grad_query_parts = grad_query.data();
   args.grad_key = grad_key.data();
   args.grad_value = grad_value.data();

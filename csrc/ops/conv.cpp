@@ -109,14 +109,18 @@ Tensor input_gradient(const char* op, const Tensor& grad_output, const Tensor& w
   return out;
 }
 
-// Parts that the pixels are split into, where channels alone make too few tasks.
-int64_t weight_gradient_parts(const Shape& grad_output, const Shape& weight, int64_t groups) {
-  constexpr int64_t kTasks = 16, kTaskFlops = 2'000'000;
+// Parts that the pixels are split into, where channels alone make too few tasks: the kernels' tiles of (channel, tap) x
+// output channels, and how many of them keep a large machine busy. By shape alone, so that the sums are the same anywhere.
+int64_t weight_gradient_parts(Device device, const Shape& grad_output, const Shape& weight, int64_t groups) {
+  struct Split {
+    int64_t tasks, task_flops, rows, channels, pixels;
+  };
+  const Split split = device.is_cpu() ? Split{16, 2'000'000, 640, 128, 512} : Split{512, 1'000'000, 64, 64, 256};
   const int64_t pixels = grad_output[0] * grad_output[2] * grad_output[3];
   const int64_t rows = weight[1] * weight[2] * weight[3], written = weight[0] / groups;
-  const int64_t channel_tasks = groups * ((rows + 639) / 640) * ((written + 127) / 128);
-  const int64_t work = 2 * pixels * rows * written / kTaskFlops;
-  return std::max<int64_t>(1, std::min({(kTasks + channel_tasks - 1) / channel_tasks, pixels / 512, work}));
+  const int64_t tiles = groups * ((rows + split.rows - 1) / split.rows) * ((written + split.channels - 1) / split.channels);
+  const int64_t work = 2 * pixels * rows * written / split.task_flops;
+  return std::max<int64_t>(1, std::min({(split.tasks + tiles - 1) / tiles, pixels / split.pixels, work}));
 }
 
 Tensor weight_gradient(const Tensor& input, const Tensor& grad_output, const Shape& weight_shape, const ConvGeometry& g) {
@@ -124,7 +128,7 @@ Tensor weight_gradient(const Tensor& input, const Tensor& grad_output, const Sha
   if (grad_output.numel() == 0 || input.numel() == 0) {
     fill_(out, int64_t{0});
   } else if (out.numel() > 0) {
-    const int64_t parts = weight_gradient_parts(grad_output.shape(), weight_shape, g.groups);
+    const int64_t parts = weight_gradient_parts(input.device(), grad_output.shape(), weight_shape, g.groups);
     const int64_t columns = conv_panel_channels(weight_shape[0] / g.groups) * g.groups;
     const Tensor partial = make_empty({parts, columns, weight_shape[1], weight_shape[2], weight_shape[3]}, sum_dtype(input.dtype()), input.device());
     launch(&KernelTable::conv2d_backward_weight, input.device(),

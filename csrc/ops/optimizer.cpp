@@ -119,6 +119,17 @@ void check_cells(const std::string& name, const TensorList& list, const TensorLi
 
 }  // namespace
 
+namespace {
+
+// Where the kernels of a device other than the CPU keep a list of slots.
+Tensor slot_workspace(size_t count, Device device) {
+  return device.is_cpu() ? Tensor() : make_empty({slots_bytes(static_cast<int64_t>(count))}, DType::u8, device);
+}
+
+void* data_or_null(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
+
+}  // namespace
+
 void optimizer_step(const std::string& rule, const TensorList& params, const TensorList& grads,
                     const std::vector<TensorList>& states, const std::vector<TensorList>& cells, const Tensor& lr,
                     const std::vector<double>& options, double weight_decay, bool decoupled, bool maximize) {
@@ -163,8 +174,10 @@ void optimizer_step(const std::string& rule, const TensorList& params, const Ten
       slots.push_back(slot);
     }
     if (slots.empty()) continue;
+    const Tensor workspace = slot_workspace(slots.size(), device);
     args.slots = slots.data();
     args.count = static_cast<int64_t>(slots.size());
+    args.workspace = data_or_null(workspace);
     args.dtype = dtype;
     launch(&KernelTable::optimizer_step, device, args);
     for (SameOrder& order : orders) order.copy_back();
@@ -210,10 +223,14 @@ double total_norm(const TensorList& grads, NormKind kind) {
       total = x;
   };
   for_each_grad_dtype(grads, false, [&](DType dtype, const std::vector<GradientSlot>& slots, int64_t elements) {
-    std::vector<double> partial(static_cast<size_t>((elements + kNormChunk - 1) / kNormChunk));
-    launch(&KernelTable::grad_norm, grads[0].device(),
-           GradNormArgs{slots.data(), static_cast<int64_t>(slots.size()), dtype, kind, partial.data()});
-    for (const double x : partial) combine(x);
+    const Device device = grads[0].device();
+    const Tensor part = make_empty({(elements + kNormChunk - 1) / kNormChunk}, DType::f64, device);
+    const Tensor workspace = slot_workspace(slots.size(), device);
+    launch(&KernelTable::grad_norm, device,
+           GradNormArgs{slots.data(), static_cast<int64_t>(slots.size()), data_or_null(workspace), dtype, kind,
+                        part.data<double>()});
+    const Tensor host = to_device(part, Device{});
+    for (int64_t i = 0; i < host.numel(); ++i) combine(host.data<double>()[i]);
   });
   return kind == NormKind::sum_squares ? std::sqrt(total) : total;
 }
@@ -238,12 +255,13 @@ Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_typ
   const double factor = max_norm / (norm + 1e-6);
   if (!(factor >= 1)) {  // also when it is NaN, which must show in the gradients
     for_each_grad_dtype(grads, true, [&](DType type, const std::vector<GradientSlot>& slots, int64_t) {
+      const Tensor workspace = slot_workspace(slots.size(), grads[0].device());
       launch(&KernelTable::scale_grads, grads[0].device(),
-             ScaleGradsArgs{slots.data(), static_cast<int64_t>(slots.size()), type, factor});
+             ScaleGradsArgs{slots.data(), static_cast<int64_t>(slots.size()), data_or_null(workspace), type, factor});
     });
     for (const Tensor& g : grads) changed(g);
   }
-  return full({}, norm, dtype);
+  return full({}, norm, dtype, grads.empty() ? Device{} : grads[0].device());
 }
 
 }  // namespace fastdl::ops

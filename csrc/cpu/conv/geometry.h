@@ -1,58 +1,8 @@
-// Which source element each tap reads, for the forward pass and for its transpose, and the blocks that a pass is cut into.
+// The blocks that a pass is cut into.
 #pragma once
 #include "kernels/conv.h"
 
 namespace FASTDL_CPU_NAMESPACE {
-
-// One dimension of a pass. Element number t of `count` is written to first + t * step, and reads the source at
-// t * stride + offset(j) with tap(j) of the weight.
-struct ConvAxis {
-  int64_t source_size;
-  int64_t count, first, step;
-  int64_t stride;
-  int64_t taps, tap_first, tap_step;
-  int64_t offset_first, offset_step;
-
-  FASTDL_INLINE int64_t tap(int64_t j) const { return tap_first + j * tap_step; }
-  FASTDL_INLINE int64_t offset(int64_t j) const { return offset_first + j * offset_step; }
-  FASTDL_INLINE int64_t min_offset() const { return offset_step < 0 ? offset(taps - 1) : offset_first; }
-  // Source elements under n neighbouring ones.
-  FASTDL_INLINE int64_t window(int64_t n) const {
-    const int64_t spread = (taps - 1) * offset_step;
-    return (n - 1) * stride + (spread < 0 ? -spread : spread) + 1;
-  }
-};
-
-FASTDL_INLINE ConvAxis forward_axis(const ConvArgs& a, int d) {
-  const ConvGeometry& g = a.geometry;
-  return {a.input.shape[2 + d], a.output.shape[2 + d], 0, 1, g.stride[d], a.weight.shape[2 + d], 0, 1, -g.padding[d],
-          g.dilation[d]};
-}
-
-// The gradient of the input reads the gradient of the output: input i gets from output o through tap k where
-// o * stride - padding + k * dilation = i. Inputs of one phase, i = phase (mod stride), share their taps, every
-// stride / gcd(stride, dilation)-th one, and are again a convolution, of stride 1.
-FASTDL_INLINE ConvAxis transposed_axis(const ConvArgs& a, int d, int64_t phase) {
-  const ConvGeometry& g = a.geometry;
-  const int64_t s = g.stride[d], dilation = g.dilation[d], size = a.input.shape[2 + d], kernel = a.weight.shape[2 + d];
-  int64_t gcd = s;
-  for (int64_t r = dilation; r != 0;) {
-    const int64_t next = gcd % r;
-    gcd = r;
-    r = next;
-  }
-  const int64_t tap_step = s / gcd;
-  ConvAxis axis{a.output.shape[2 + d], phase < size ? (size - phase + s - 1) / s : 0, phase, s, 1, 0, 0, tap_step, 0, -(dilation / gcd)};
-  for (int64_t k = 0; k < tap_step && k < kernel; ++k) {
-    const int64_t o = phase + g.padding[d] - k * dilation;
-    if (o % s != 0) continue;
-    axis.taps = (kernel - k + tap_step - 1) / tap_step;
-    axis.tap_first = k;
-    axis.offset_first = o / s;
-    break;
-  }
-  return axis;
-}
 
 // A box of elements to write: images x rows x columns.
 struct ConvBlock {

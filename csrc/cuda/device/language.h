@@ -9,6 +9,7 @@
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
 #define FASTDL_SIMULATED 0
+#define FASTDL_NOINLINE __noinline__
 // `Type& name`: the block's shared memory. Launch with sizeof(Type) bytes.
 #define FASTDL_SHARED(Type, name)                                            \
   extern __shared__ __align__(1024) unsigned char fastdl_shared_memory[];    \
@@ -16,5 +17,6 @@
 #else
 #include "cuda/sim/language.h"
 #define FASTDL_SIMULATED 1
+#define FASTDL_NOINLINE __attribute__((noinline))
 #define FASTDL_SHARED(Type, name) Type& name = *reinterpret_cast<Type*>(fastdl::cuda::sim::this_thread->block->shared)
 #endif

@@ -1,9 +1,13 @@
 // What the blocks of a product read and write. A product is out(row, column) = sum over k of a(row, k) b(column, k); both
 // operands are addressed as (row, k), `row` running along the product's rows for a and along its columns for b.
 //
-// A batch of operands has select(z), which gives operand number z; that has `Element`, at(row, k), and k_adjacent():
-// whether neighbours in memory are neighbours along k. A batch of outputs has `Sum` and select(z), which gives what has
-// store(row, column, sum).
+// A batch of operands has select(z), which gives operand number z. That has `Element`; row(r) and depth(k), which do the
+// part of the addressing that rows and steps along k share; at(row, depth), where a Row{} reads as zeros; and
+// k_adjacent(): whether neighbours in memory are neighbours along k. For tensor cores also in_pieces(): whether pieces of
+// eight elements along that dimension are 16 aligned bytes; address(row, depth), null where zeros are read; and origin(), an address that may
+// be read. A batch
+// of outputs has `Sum` and select(z), which gives what has store(row, column, sum), and perhaps in_pairs() and
+// store_pair(row, column, sum, sum of the next column).
 #pragma once
 #include <type_traits>
 
@@ -21,6 +25,12 @@ struct BatchOffsets {
   int dims = 0;
   int64_t shape[kMaxDims - 2] = {}, strides[kMaxDims - 2] = {};
 
+  // All of them multiples of n.
+  bool multiples_of(int64_t n) const {
+    for (int d = 0; d < dims; ++d)
+      if (strides[d] % n != 0) return false;
+    return true;
+  }
   // Of a view whose last two dimensions are the matrix.
   static BatchOffsets of(const View& v) {
     BatchOffsets b;
@@ -52,15 +62,25 @@ template <class T> struct Matrix {
   using Element = T;
   const T* data;
   int64_t row_stride, k_stride;
+  int64_t pieces = 0;  // a flag; as wide as its neighbours, as arguments of kernels should have no undefined bytes
 
   __device__ __forceinline__ bool k_adjacent() const { return k_stride == 1; }
-  __device__ __forceinline__ T at(int row, int64_t k) const { return data[row * row_stride + k * k_stride]; }
+  __device__ __forceinline__ bool in_pieces() const { return pieces != 0; }
+  struct Row {
+    const T* data = nullptr;
+  };
+  using Depth = int64_t;  // the offset
+  __device__ __forceinline__ Row row(int r) const { return {data + r * row_stride}; }
+  __device__ __forceinline__ Depth depth(int64_t k) const { return k * k_stride; }
+  __device__ __forceinline__ const T* origin() const { return data; }
+  __device__ __forceinline__ const T* address(Row r, Depth k) const { return r.data ? r.data + k : nullptr; }
+  __device__ __forceinline__ T at(Row r, Depth k) const { return r.data ? r.data[k] : T{}; }
 };
 template <class T> struct MatrixBatch {
   Matrix<T> first;
   BatchOffsets offsets;
   __device__ __forceinline__ Matrix<T> select(unsigned z) const {
-    return {first.data + offsets.at(z), first.row_stride, first.k_stride};
+    return {first.data + offsets.at(z), first.row_stride, first.k_stride, first.pieces};
   }
 };
 
@@ -73,6 +93,7 @@ template <class T> struct MatrixOutput {
   int64_t addend_row_stride, addend_column_stride;
   Sum alpha, beta;
   Activation activation;
+  bool pairs = false;  // two neighbours of a row are 4 aligned bytes
 
   __device__ __forceinline__ T finish(int row, int column, Sum sum) const {
     sum *= alpha;
@@ -82,6 +103,13 @@ template <class T> struct MatrixOutput {
   }
   __device__ __forceinline__ void store(int row, int column, Sum sum) const {
     data[row * row_stride + column * column_stride] = finish(row, column, sum);
+  }
+  __device__ __forceinline__ bool in_pairs() const { return pairs; }
+  __device__ __forceinline__ void store_pair(int row, int column, Sum first, Sum second) const {
+    const T two[2] = {finish(row, column, first), finish(row, column + 1, second)};
+    uint32_t bits;
+    memcpy(&bits, two, sizeof bits);
+    *reinterpret_cast<uint32_t*>(data + row * row_stride + column) = bits;
   }
 };
 template <class T> struct MatrixOutputBatch {
@@ -95,6 +123,15 @@ template <class T> struct MatrixOutputBatch {
     return out;
   }
 };
+
+// The sums of two neighbouring columns, of which the second or both may be outside.
+template <class Out>
+__device__ __forceinline__ void store_two(const Out& out, int row, int column, int columns, float first, float second) {
+  if constexpr (requires { out.in_pairs(); })
+    if (out.in_pairs() && column + 1 < columns) return out.store_pair(row, column, first, second);
+  if (column < columns) out.store(row, column, first);
+  if (column + 1 < columns) out.store(row, column + 1, second);
+}
 
 // The tiles of a batch of products, one for each block. Neighbouring blocks share a few rows of tiles, so that the
 // operands' parts that are in use at a time fit the L2 cache.

@@ -21,27 +21,39 @@ template <class Tile, class Sum> struct alignas(16) SimtShared {
   Sum b[2][Tile::k][Tile::n + kPad];
 };
 
-// This thread's elements of one operand's slice.
+// This thread's elements of one operand's slices: one row, or one step along k, for all of them.
 template <int kRows, int kDepth, class Operand> struct SliceLoad {
   static constexpr int kCount = kRows * kDepth / kSimtThreads;
-  using Element = typename std::remove_cv_t<Operand>::Element;
+  using Element = typename Operand::Element;
   Element values[kCount];
+  typename Operand::Row rows[kCount];
   int row, k, row_step, k_step;
 
-  __device__ __forceinline__ explicit SliceLoad(const Operand& operand) {
+  __device__ __forceinline__ SliceLoad(const Operand& operand, int first_row, int row_count) {
     const int t = static_cast<int>(threadIdx.x);
     const bool along_k = operand.k_adjacent();
     row = along_k ? t / kDepth : t % kRows;
     k = along_k ? t % kDepth : t / kRows;
     row_step = along_k ? kSimtThreads / kDepth : 0;
     k_step = along_k ? 0 : kSimtThreads / kRows;
-  }
-  __device__ __forceinline__ void fetch(const Operand& operand, int first_row, int rows, int64_t first_k, int64_t depth) {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       const int r = first_row + row + i * row_step;
-      const int64_t q = first_k + k + i * k_step;
-      values[i] = r < rows && q < depth ? operand.at(r, q) : Element{};
+      if (r < row_count) rows[i] = operand.row(r);
+    }
+  }
+  __device__ __forceinline__ void fetch(const Operand& operand, int64_t first_k, int64_t depth) {
+    if (k_step == 0) {
+      const int64_t q = first_k + k;
+      const typename Operand::Depth step = operand.depth(q);
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) values[i] = q < depth ? operand.at(rows[i], step) : Element{};
+    } else {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) {
+        const int64_t q = first_k + k + i * k_step;
+        values[i] = q < depth ? operand.at(rows[0], operand.depth(q)) : Element{};
+      }
     }
   }
   template <class Sum, int kPitch> __device__ __forceinline__ void put(Sum (&slice)[kDepth][kPitch]) const {
@@ -73,18 +85,18 @@ multiply_simt(const __grid_constant__ A a_batch, const __grid_constant__ B b_bat
   const int down = static_cast<int>(threadIdx.x) / kAcross * 4, across = static_cast<int>(threadIdx.x) % kAcross * 4;
 
   Sum sums[Tile::thread_m][Tile::thread_n] = {};
-  SliceLoad<Tile::m, Tile::k, decltype(a)> load_a(a);
-  SliceLoad<Tile::n, Tile::k, decltype(b)> load_b(b);
-  load_a.fetch(a, row0, grid.m, 0, grid.k);
-  load_b.fetch(b, column0, grid.n, 0, grid.k);
+  SliceLoad<Tile::m, Tile::k, std::remove_cv_t<decltype(a)>> load_a(a, row0, grid.m);
+  SliceLoad<Tile::n, Tile::k, std::remove_cv_t<decltype(b)>> load_b(b, column0, grid.n);
+  load_a.fetch(a, 0, grid.k);
+  load_b.fetch(b, 0, grid.k);
   int buffer = 0;
   for (int64_t k0 = 0; k0 < grid.k; k0 += Tile::k, buffer ^= 1) {
     load_a.put(shared.a[buffer]);
     load_b.put(shared.b[buffer]);
     __syncthreads();  // one is enough: the other buffer was last read before it
     if (k0 + Tile::k < grid.k) {
-      load_a.fetch(a, row0, grid.m, k0 + Tile::k, grid.k);
-      load_b.fetch(b, column0, grid.n, k0 + Tile::k, grid.k);
+      load_a.fetch(a, k0 + Tile::k, grid.k);
+      load_b.fetch(b, k0 + Tile::k, grid.k);
     }
 #pragma unroll
     for (int k = 0; k < Tile::k; ++k) {

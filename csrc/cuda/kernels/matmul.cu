@@ -1,11 +1,12 @@
-// Batched matrix products of every dtype. Float32, float64 and integers, which wrap around, are summed by the ordinary
-// arithmetic units (gemm/simt.h). A product with a vector reads the matrix once: a warp or a block a row where the
+// Batched matrix products of every dtype. Those of bf16 and f16 run on tensor cores (matmul_mma.cu, matmul_hopper.cu);
+// float32, float64 and integers, which wrap around, on the ordinary arithmetic units (gemm/simt.h). A product with a vector reads the matrix once: a warp or a block a row where the
 // row's elements are adjacent, else a thread a row, with the depth in eight parts that are added in order.
 // 2 M N K operations a matrix.
 #include <utility>
 
 #include "cuda/device/launch.h"
 #include "cuda/device/reduce.h"
+#include "cuda/gemm/product.h"
 #include "cuda/gemm/simt.h"
 #include "kernels/matmul.h"
 
@@ -41,8 +42,9 @@ multiply_vector_by_rows(const __grid_constant__ MatrixBatch<T> a_batch, const __
   const int row = static_cast<int>(blockIdx.x % blocks) * (kVectorBlock / lanes) + static_cast<int>(threadIdx.x) / lanes;
   Sum sum = 0;
   if (row < rows) {
+    const auto row_of_a = a.row(row);
 #pragma unroll 4
-    for (int64_t k = threadIdx.x % lanes; k < depth; k += lanes) sum += convert<Sum>(a.at(row, k)) * convert<Sum>(x.at(0, k));
+    for (int64_t k = threadIdx.x % lanes; k < depth; k += lanes) sum += convert<Sum>(a.at(row_of_a, a.depth(k))) * convert<Sum>(x.data[x.depth(k)]);
   }
   sum = lanes == 32 ? warp_reduce(sum, Add{}) : block_reduce(sum, Add{}, Sum(0), &shared.parts[0][0]);
   if (row < rows && threadIdx.x % lanes == 0) out.store(row, 0, sum);
@@ -62,8 +64,9 @@ multiply_vector_by_columns(const __grid_constant__ MatrixBatch<T> a_batch, const
   const int row = static_cast<int>(blockIdx.x % blocks) * kColumnsPerBlock + lane;
   Sum sum = 0;
   if (row < rows) {
+    const auto row_of_a = a.row(row);
 #pragma unroll 4
-    for (int64_t k = part; k < depth; k += kDepthParts) sum += convert<Sum>(a.at(row, k)) * convert<Sum>(x.at(0, k));
+    for (int64_t k = part; k < depth; k += kDepthParts) sum += convert<Sum>(a.at(row_of_a, a.depth(k))) * convert<Sum>(x.data[x.depth(k)]);
   }
   shared.parts[part][lane] = sum;
   __syncthreads();
@@ -73,14 +76,6 @@ multiply_vector_by_columns(const __grid_constant__ MatrixBatch<T> a_batch, const
 }
 
 // --- launchers ---
-
-// The product as kernels see it: its columns are the output's adjacent dimension.
-template <class T> struct Product {
-  MatrixBatch<T> a, b;
-  MatrixOutputBatch<T> out;
-  int64_t m, n, k;
-  unsigned batch;
-};
 
 template <class T> Product<T> product_of(const MatmulArgs& args) {
   using Sum = SumOf<T>;
@@ -108,6 +103,8 @@ template <class T> Product<T> product_of(const MatmulArgs& args) {
     std::swap(p.out.first.row_stride, p.out.first.column_stride);
     std::swap(p.out.first.addend_row_stride, p.out.first.addend_column_stride);
   }
+  p.out.first.pairs = sizeof(T) == 2 && p.out.first.column_stride == 1 && p.out.first.row_stride % 2 == 0 &&
+                      p.out.offsets.multiples_of(2) && reinterpret_cast<uintptr_t>(p.out.first.data) % 4 == 0;
   return p;
 }
 
@@ -129,12 +126,16 @@ template <class T> void multiply_vector(const Context& context, Product<T> p) {
 
 template <class T> void multiply(const Context& context, const Product<T>& p) {
   const int m = static_cast<int>(p.m), n = static_cast<int>(p.n);
-  if constexpr (std::is_same_v<T, float>) {
-    const int64_t tiles128 = (p.m + 127) / 128 * ((p.n + 127) / 128) * p.batch;
-    if (takes_large_tiles(tiles128, multiprocessors(context)))
-      return launch_simt<LargeTile>(context, p.a, p.b, p.out, m, n, p.k, p.batch);
+  if constexpr (sizeof(T) == 2) {
+    if (!multiply_hopper(context, p)) multiply_mma(context, p);
+  } else {
+    if constexpr (std::is_same_v<T, float>) {
+      const int64_t tiles128 = (p.m + 127) / 128 * ((p.n + 127) / 128) * p.batch;
+      if (takes_large_tiles(tiles128, multiprocessors(context)))
+        return launch_simt<LargeTile>(context, p.a, p.b, p.out, m, n, p.k, p.batch);
+    }
+    launch_simt<SmallTile>(context, p.a, p.b, p.out, m, n, p.k, p.batch);
   }
-  launch_simt<SmallTile>(context, p.a, p.b, p.out, m, n, p.k, p.batch);
 }
 
 template <class T> void matmul_of(const Context& context, const MatmulArgs& args) {
