@@ -1,6 +1,7 @@
 """Files that are either written whole or not at all."""
 
 import os
+import re
 import secrets
 from contextlib import contextmanager, suppress
 
@@ -53,3 +54,19 @@ def atomic_write(path):
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def remove_leftovers(folder):
+    """Remove the temporary files of writers that were killed. Nobody may be writing into the folder.
+
+    Example:
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     open(os.path.join(folder, ".note.txt.0123456789ab.tmp"), "w").close()
+        ...     remove_leftovers(folder)
+        ...     os.listdir(folder)
+        []
+    """
+    for name in os.listdir(folder):
+        if re.fullmatch(r"\..+\.[0-9a-f]{12}\.tmp", name):
+            os.unlink(os.path.join(folder, name))

@@ -9,7 +9,7 @@ from fastdl import nn, optim
 from fastdl.data import DataLoader
 from fastdl.datasets import DATASETS
 from fastdl.extras import require
-from fastdl.files import atomic_write
+from fastdl.files import atomic_write, remove_leftovers
 from fastdl.models import build
 from fastdl.serialize import save
 
@@ -187,6 +187,7 @@ def train_run(folder):
     """
     for module, purpose in (("sklearn", "scores of predictions"), ("matplotlib", "plots")):
         require(module, purpose)
+    remove_leftovers(folder)  # of a run that was killed while it saved
     config = read_config(folder, ("data", "data_dir", "seed", "epochs", "batch_size", "lr", "weight_decay", "model"))
     data = _load_data(config)
     fd.manual_seed(config["seed"])
