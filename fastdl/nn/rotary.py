@@ -12,12 +12,13 @@ class RotaryEmbedding(Module):
         dim: D, the size of a head; even.
         base: of the frequencies.
         interleaved: pairs are elements 2 i and 2 i + 1 (as in the paper); else i and i + D / 2 (as in most checkpoints).
+        length: make the tables of sines for that many positions at once; a captured step cannot make them.
 
     Forward takes x (..., T, D) and ``offset``, the position of its first step, for generation with a :class:`KVCache`.
-    There are no parameters; the tables of sines grow with the largest position seen.
+    There are no parameters; the tables grow with the largest position seen.
 
     Raises:
-        ValueError: an odd dim. ShapeError: x does not end in D.
+        ValueError: an odd dim, or a negative length. ShapeError: x does not end in D.
 
     Source: Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
 
@@ -25,13 +26,16 @@ class RotaryEmbedding(Module):
     (2, 4, 10, 8)
     """
 
-    def __init__(self, dim, base=10000.0, interleaved=False):
+    def __init__(self, dim, base=10000.0, interleaved=False, length=0):
         super().__init__()
         if dim < 2 or dim % 2:
             raise ValueError(f"RotaryEmbedding: dim must be even and positive, got {dim}")
+        if length < 0:
+            raise ValueError(f"RotaryEmbedding: length must be at least 0, got {length}")
         self.dim, self.base, self.interleaved = dim, base, interleaved
         self.register_buffer("cos", fastdl.empty(0, dim // 2), persistent=False)
         self.register_buffer("sin", fastdl.empty(0, dim // 2), persistent=False)
+        self._grow(length, self.cos)
 
     def _grow(self, length, like):
         length = max(length, 2 * self.cos.shape[0])
