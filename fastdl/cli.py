@@ -10,6 +10,11 @@ import shlex
 import sys
 from pathlib import Path
 
+import fastdl as fd
+from fastdl.recipes import RECIPES
+
+_TRAIN_SETTINGS = ("data_dir", "epochs", "batch_size", "lr", "seed", "device", "steps")
+
 
 def main(argv=None):
     """Run the command line.
@@ -32,7 +37,7 @@ def main(argv=None):
         options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (ImportError, ValueError, FloatingPointError, MemoryError, OSError) as error:
+    except (fd.Error, ImportError, ValueError, FloatingPointError, MemoryError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing to report
             return 1
@@ -49,17 +54,22 @@ def _parser():
 
     train = commands.add_parser(
         "train",
-        help="train a network on images",
-        description="Train a convolutional network and write weights, scores and plots to a folder.",
+        help="train a network on real data",
+        description="Train a network and write weights, scores and plots to a folder.",
+        epilog="recipes:\n" + "\n".join(f"  {name:16}{what}" for name, what in RECIPES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("--data", choices=("digits", "fashion-mnist"), help="the dataset (default: digits)")
-    train.add_argument("--data-dir", metavar="DIR", help="folder with the files of fashion-mnist")
-    train.add_argument("--epochs", type=int, help="passes over the training images (default: by dataset)")
-    train.add_argument("--batch-size", type=int, help="images in a step (default: by dataset)")
-    train.add_argument("--lr", type=float, help="highest learning rate of the one-cycle schedule (default: by dataset)")
-    train.add_argument("--seed", type=int, help="seed of weights, order and dropout (default: 0)")
+    train.add_argument("recipe", nargs="?", choices=list(RECIPES), metavar="RECIPE", help="one of those below")
+    train.add_argument("--data", choices=("digits", "fashion-mnist"), help="another way to name these two recipes")
+    train.add_argument("--data-dir", metavar="DIR", help="folder with the data, for recipes whose data is not packaged")
+    train.add_argument("--epochs", type=int, help="passes over the training data (default: by recipe)")
+    train.add_argument("--steps", type=int, help="end after so many batches, for a trial")
+    train.add_argument("--batch-size", type=int, help="samples in a step (default: by recipe)")
+    train.add_argument("--lr", type=float, help="highest learning rate of the schedule (default: by recipe)")
+    train.add_argument("--seed", type=int, help="seed of all random numbers (default: 0)")
+    train.add_argument("--device", help="cpu, cuda or cuda:N (default: cpu)")
     train.add_argument("--threads", type=int, help="CPU threads (default: what the machine gives)")
-    train.add_argument("--name", help="name of the run's folder (default: the dataset's name)")
+    train.add_argument("--name", help="name of the run's folder (default: the recipe's name)")
     train.add_argument("--out", default="runs", metavar="DIR", help="folder of all runs (default: runs)")
     train.add_argument(
         "--resume", action="store_true", help="go on with the run --name, or with the one that was saved last"
@@ -98,22 +108,31 @@ def _parser():
 
 
 def _train(options):
+    from fastdl.recipes import load_recipe
     from fastdl.train import run
 
     _set_threads(options.threads)
-    settings = {key: getattr(options, key) for key in ("data", "data_dir", "epochs", "batch_size", "lr", "seed")}
+    if options.recipe and options.data:
+        raise ValueError(f"--data names a recipe; leave it out beside {options.recipe}")
+    name = options.recipe or options.data
+    settings = {key: getattr(options, key) for key in _TRAIN_SETTINGS if getattr(options, key) is not None}
     if options.data_dir is not None:
         settings["data_dir"] = os.path.abspath(options.data_dir)
     if options.resume:
-        folder = run.find_run(options.out, options.name)
-        _check_same_settings(run.read_config(folder), settings, folder)
+        folder = run.find_run(options.out, options.name, name)
+        config = run.read_config(folder, ("recipe",))
+        if name not in (None, config["recipe"]):
+            raise ValueError(f"{folder} is a run of {config['recipe']}, not of {name}")
+        _check_same_settings(config, settings, folder)
+        recipe = load_recipe(config["recipe"])
     else:
-        settings["data"] = settings["data"] or "digits"
-        if settings["data"] == "digits" and settings["data_dir"] is not None:
-            raise ValueError("--data-dir is for fashion-mnist; the digits are part of fastdl")
-        folder = run.create_run(options.out, options.name, settings)
+        name = name or "digits"
+        if name == "digits" and options.data_dir is not None:
+            raise ValueError("--data-dir is for the other recipes; the digits are part of fastdl")
+        recipe = load_recipe(name)
+        folder = run.create_run(options.out, options.name, {"recipe": name, **recipe.DEFAULTS, **settings})
     try:
-        metrics = run.train_run(folder)
+        metrics = recipe.train(run.Run(folder))
     except BaseException:
         run.discard_if_empty(folder)
         raise
@@ -121,18 +140,20 @@ def _train(options):
         command = shlex.join(["fastdl", "train", "--out", options.out, "--name", folder.name, "--resume"])
         print(f"interrupted; the state is saved in {folder}. Go on with:\n  {command}", flush=True)
         return 130
-    test = metrics["test"]
-    print(
-        f"test accuracy {test['accuracy']:.4f}  macro precision {test['precision']:.4f}  "
-        f"macro recall {test['recall']:.4f}  macro F1 {test['f1']:.4f}\n"
-        f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
-    )
+    print(f"{_scores(metrics['test'])}\n{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     return 0
+
+
+def _scores(test):
+    """The numbers of a run's test, in one line"""
+    titles = {"precision": "macro precision", "recall": "macro recall", "f1": "macro F1"}
+    names = [name for name in test if isinstance(test[name], int | float)]
+    return "test " + "  ".join(f"{titles.get(name, name.replace('_', ' '))} {test[name]:.4f}" for name in names)
 
 
 def _check_same_settings(config, settings, folder):
     for key, value in settings.items():
-        if value is not None and value != config.get(key):
+        if value != config.get(key):
             option = "--" + key.replace("_", "-")
             raise ValueError(
                 f"{option} {value} contradicts {config.get(key)} of the run {folder}; leave it out to resume"
@@ -170,8 +191,6 @@ def _embed(options):
 def _info(options):
     import platform
 
-    import fastdl as fd
-
     devices = ["cpu"]
     if fd.cuda.is_available():
         devices += [f"cuda:{i} ({fd.cuda.get_device_name(i)})" for i in range(fd.cuda.device_count())]
@@ -195,8 +214,6 @@ def _bench(options):
 
 
 def _set_threads(threads):
-    import fastdl as fd
-
     if threads is not None:
         if threads < 1:
             raise ValueError(f"--threads must be at least 1, got {threads}")

@@ -4,7 +4,8 @@ from .digits import digits
 from .fashion_mnist import fashion_mnist
 from .idx import read_idx
 from .images import ImageData
+from .package import read_members, sdist
 
 DATASETS = {"digits": digits, "fashion-mnist": fashion_mnist}
 
-__all__ = ["DATASETS", "ImageData", "digits", "fashion_mnist", "read_idx"]
+__all__ = ["DATASETS", "ImageData", "digits", "fashion_mnist", "read_idx", "read_members", "sdist"]
