@@ -140,15 +140,18 @@ def _train(options):
         command = shlex.join(["fastdl", "train", "--out", options.out, "--name", folder.name, "--resume"])
         print(f"interrupted; the state is saved in {folder}. Go on with:\n  {command}", flush=True)
         return 130
-    print(f"{_scores(metrics['test'])}\n{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    for part, scores in metrics.items():  # what was measured at the end: on the test images, the validation text, ...
+        if isinstance(scores, dict):
+            print(_scores(part, scores))
+    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     return 0
 
 
-def _scores(test):
-    """The numbers of a run's test, in one line"""
+def _scores(part, scores):
+    """The numbers of a measurement, in one line"""
     titles = {"precision": "macro precision", "recall": "macro recall", "f1": "macro F1"}
-    names = [name for name in test if isinstance(test[name], int | float)]
-    return "test " + "  ".join(f"{titles.get(name, name.replace('_', ' '))} {test[name]:.4f}" for name in names)
+    names = [name for name in scores if isinstance(scores[name], int | float)]
+    return f"{part} " + "  ".join(f"{titles.get(name, name.replace('_', ' '))} {scores[name]:.4f}" for name in names)
 
 
 def _check_same_settings(config, settings, folder):

@@ -5,7 +5,9 @@ from .fashion_mnist import fashion_mnist
 from .idx import read_idx
 from .images import ImageData
 from .package import read_members, sdist
+from .texts import read_text, shakespeare
 
 DATASETS = {"digits": digits, "fashion-mnist": fashion_mnist}
 
-__all__ = ["DATASETS", "ImageData", "digits", "fashion_mnist", "read_idx", "read_members", "sdist"]
+__all__ = ["DATASETS", "ImageData", "digits", "fashion_mnist", "read_idx", "read_members", "read_text", "sdist",
+           "shakespeare"]  # fmt: skip

@@ -2,9 +2,10 @@
 
 from .bert import BertModel
 from .convnet import ConvClassifier, Standardize
+from .gpt import GPT
 from .sentence import SentenceEncoder
 
-MODELS = {"BertModel": BertModel, "ConvClassifier": ConvClassifier}
+MODELS = {"BertModel": BertModel, "ConvClassifier": ConvClassifier, "GPT": GPT}
 
 
 def build(config):
@@ -31,4 +32,4 @@ def build(config):
         raise ValueError(f"build: {kind} does not take these arguments: {error}") from error
 
 
-__all__ = ["MODELS", "BertModel", "ConvClassifier", "SentenceEncoder", "Standardize", "build"]
+__all__ = ["GPT", "MODELS", "BertModel", "ConvClassifier", "SentenceEncoder", "Standardize", "build"]

@@ -15,6 +15,7 @@ from importlib import import_module
 RECIPES = {
     "digits": "a small convolutional network on handwritten digits (the default)",
     "fashion-mnist": "a small convolutional network on Fashion-MNIST",
+    "gpt-char": "a transformer that learns to write, character by character, from Shakespeare",
 }
 
 
