@@ -78,16 +78,35 @@ def _parser():
 
     predict = commands.add_parser(
         "predict",
-        help="classify images with a trained network",
-        description="Print the classes of images with their probabilities. Pictures become grey, are resized to the "
-        "network's size and scaled to its pixel values; the training images show bright strokes on black. An .npy file "
-        "must hold images of the network's size and pixel values.",
+        help="classify images or texts with a trained network",
+        description="Print the classes of images or texts with their probabilities. Pictures become grey, are resized to "
+        "the network's size and scaled to its pixel values; the training images show bright strokes on black. An .npy "
+        "file must hold images of the network's size and pixel values.",
     )
     predict.add_argument("folder", metavar="RUN", help="folder that fastdl train wrote")
-    predict.add_argument("images", nargs="+", metavar="IMAGE", help="pictures, or .npy files")
+    predict.add_argument("inputs", nargs="+", metavar="INPUT", help="pictures or .npy files; texts, for sentiment-rnn")
     predict.add_argument("--invert", action="store_true", help="swap black and white first (dark ink on white paper)")
     predict.add_argument("--threads", type=int, help="CPU threads (default: what the machine gives)")
     predict.set_defaults(run=_predict)
+
+    generate = commands.add_parser(
+        "generate",
+        help="write text with a trained network",
+        description="Print a prompt and what a network that fastdl train gpt-char trained writes after it.",
+    )
+    generate.add_argument("folder", metavar="RUN", help="folder that fastdl train wrote")
+    generate.add_argument("--prompt", default="", help="text to go on from (default: the start of a line)")
+    generate.add_argument("--length", type=int, default=500, help="characters to write (default: 500)")
+    generate.add_argument(
+        "--temperature",
+        type=float,
+        default=0.8,
+        help="0 takes the likeliest character, 1 draws as learned (default: 0.8)",
+    )
+    generate.add_argument("--top-k", type=int, metavar="K", help="draw among the K likeliest characters (default: all)")
+    generate.add_argument("--seed", type=int, help="seed of the draws (default: a new one each time)")
+    generate.add_argument("--threads", type=int, help="CPU threads (default: what the machine gives)")
+    generate.set_defaults(run=_generate)
 
     embed = commands.add_parser(
         "embed",
@@ -165,15 +184,47 @@ def _check_same_settings(config, settings, folder):
 
 def _predict(options):
     from fastdl.predict import classify, load_run, read_images
+    from fastdl.recipes import sentiment_rnn
+    from fastdl.train.run import read_config
 
     _set_threads(options.threads)
     model, config = load_run(options.folder)
-    for path in options.images:
+    if "words" in config:
+        for text, probabilities in zip(options.inputs, sentiment_rnn.classify(model, config, options.inputs)):
+            _print_classes(text, probabilities, config["classes"])
+        return 0
+    read_config(options.folder, ("classes", "image_size", "pixel_max"))  # what a classifier of images says about itself
+    for path in options.inputs:
         images = read_images(path, config["image_size"], config["pixel_max"], options.invert)
         for number, probabilities in enumerate(classify(model, images)):
-            print(path if len(images) == 1 else f"{path}[{number}]")
-            for probability, name in sorted(zip(probabilities, config["classes"]), key=lambda pair: -pair[0]):
-                print(f"  {probability:.4f}  {name}")
+            _print_classes(path if len(images) == 1 else f"{path}[{number}]", probabilities, config["classes"])
+    return 0
+
+
+def _print_classes(title, probabilities, classes):
+    print(title)
+    for probability, name in sorted(zip(probabilities, classes), key=lambda pair: -pair[0]):
+        print(f"  {probability:.4f}  {name}")
+
+
+def _generate(options):
+    from fastdl.predict import load_run
+    from fastdl.recipes.gpt_char import Characters, generate
+
+    _set_threads(options.threads)
+    if options.length < 0:
+        raise ValueError(f"--length must be at least 0, got {options.length}")
+    model, config = load_run(options.folder)
+    if "characters" not in config:
+        raise ValueError(f"{options.folder} is a run of {config['recipe']}, which writes no text")
+    pieces = generate(
+        model, Characters(config["characters"]), options.prompt, options.length, options.temperature, options.top_k,
+        options.seed,
+    )  # fmt: skip
+    print(options.prompt, end="")
+    for piece in pieces:
+        print(piece, end="", flush=True)
+    print()
     return 0
 
 

@@ -35,11 +35,8 @@ def load_run(folder):
         raise FileNotFoundError(f"{folder} has no {MODEL}: the training has not ended (fastdl train --resume)")
     recipe = load_recipe(config["recipe"])
     if not hasattr(recipe, "build_model"):
-        raise ValueError(f"{folder} is a run of {config['recipe']}, which does not classify images")
-    missing = [key for key in ("model", "classes", "image_size", "pixel_max") if key not in config]
-    if missing:
-        raise ValueError(f"{folder / 'config.json'} lacks {', '.join(missing)}")
-    model = recipe.build_model(config)
+        raise ValueError(f"{folder} is a run of {config['recipe']}, whose network is not made to be used by itself")
+    model = recipe.build_model(read_config(folder, ("model",)))
     state = load(weights)
     try:
         model.load_state_dict(state)

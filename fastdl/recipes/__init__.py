@@ -16,6 +16,7 @@ RECIPES = {
     "digits": "a small convolutional network on handwritten digits (the default)",
     "fashion-mnist": "a small convolutional network on Fashion-MNIST",
     "gpt-char": "a transformer that learns to write, character by character, from Shakespeare",
+    "sentiment-rnn": "a bidirectional LSTM that tells good from bad in snippets of movie reviews",
 }
 
 
