@@ -51,7 +51,7 @@ class RecurrentClassifier(nn.Module):
             dropped = (fd.rand(*words.shape, device=words.device) < self.word_dropout) & (words != 0)
             words = words.masked_fill(dropped, 1)
         x = self.dropout(self.embedding(words))
-        packed, _ = self.rnn(pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False))
+        packed, _ = self.rnn(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
         states, _ = pad_packed_sequence(packed, batch_first=True)  # zeros after a text's end
         outside = (fd.arange(states.shape[1], device=words.device) >= lengths.unsqueeze(1)).unsqueeze(2)
         largest = states.masked_fill(outside, -math.inf).amax(1)

@@ -35,10 +35,9 @@ class RotaryEmbedding(Module):
         self.dim, self.base, self.interleaved = dim, base, interleaved
         self.register_buffer("cos", fastdl.empty(0, dim // 2), persistent=False)
         self.register_buffer("sin", fastdl.empty(0, dim // 2), persistent=False)
-        self._grow(length, self.cos)
+        self._make_tables(length, self.cos)
 
-    def _grow(self, length, like):
-        length = max(length, 2 * self.cos.shape[0])
+    def _make_tables(self, length, like):
         pairs = fastdl.arange(0, self.dim, 2, dtype=fastdl.float64) / self.dim
         # In float64: a position of 10^5 times a frequency has few correct digits in float32.
         angles = (
@@ -48,6 +47,12 @@ class RotaryEmbedding(Module):
         dtype = fastdl.float64 if like.dtype == fastdl.float64 else fastdl.float32
         self.cos, self.sin = (t.to(dtype).to(device=like.device) for t in (angles.cos(), angles.sin()))
 
+    def _apply(self, fn, recurse=True):
+        """Moves the tables; a cast makes them anew, since a table of float32 is no exact one of float64."""
+        super()._apply(fn, recurse)
+        self._make_tables(self.cos.shape[0], self.cos)
+        return self
+
     def forward(self, input, offset=0):
         if input.ndim < 2 or input.shape[-1] != self.dim:
             raise fastdl.ShapeError(f"RotaryEmbedding: input {list(input.shape)} needs last dimension {self.dim}")
@@ -55,7 +60,7 @@ class RotaryEmbedding(Module):
             raise fastdl.ValueError(f"RotaryEmbedding: offset must be at least 0, got {offset}")
         end = offset + input.shape[-2]
         if end > self.cos.shape[0] or (input.dtype == fastdl.float64) != (self.cos.dtype == fastdl.float64):
-            self._grow(end, input)
+            self._make_tables(max(end, 2 * self.cos.shape[0]), input)
         return F.rotary_embedding(input, self.cos[offset:end], self.sin[offset:end], self.interleaved)
 
     def extra_repr(self):
