@@ -15,6 +15,8 @@ from importlib import import_module
 RECIPES = {
     "digits": "a small convolutional network on handwritten digits (the default)",
     "fashion-mnist": "a small convolutional network on Fashion-MNIST",
+    "image-cnn": "a residual network on Fashion-MNIST, with augmentation",
+    "gan": "a DCGAN that makes images of clothes, from Fashion-MNIST",
     "gpt-char": "a transformer that learns to write, character by character, from Shakespeare",
     "sentiment-rnn": "a bidirectional LSTM that tells good from bad in snippets of movie reviews",
 }

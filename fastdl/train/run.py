@@ -58,9 +58,9 @@ class Run:
         self.config.update(facts)
         _write_json(self.config, self.folder / CONFIG)
 
-    def total_steps(self, loader):
-        """Batches that the training will take in all, for a schedule: epochs times the loader's, at most ``--steps``."""
-        steps = self.config["epochs"] * len(loader)
+    def total_steps(self, loader, epochs=None):
+        """Batches that ``fit`` will take in all, for a schedule: epochs times the loader's, at most ``--steps``."""
+        steps = (epochs or self.config["epochs"]) * len(loader)
         return steps if self.config["steps"] is None else min(steps, self.config["steps"])
 
     def fit(self, trainer, train_loader, valid_loader=None, part=None, epochs=None):
