@@ -4,6 +4,20 @@ import os
 import re
 import secrets
 from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def cache_folder():
+    """Where downloads are kept: ``$FASTDL_CACHE``, else ``fastdl`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``.
+
+    Example:
+        >>> cache_folder().is_absolute()
+        True
+    """
+    named = os.environ.get("FASTDL_CACHE")
+    if named:
+        return Path(named).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "fastdl").absolute()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import fastdl as fd
 from fastdl.extras import require
-from fastdl.models import build
+from fastdl.recipes import load_recipe
 from fastdl.serialize import load
 from fastdl.train.run import MODEL, read_config
 
@@ -29,14 +29,14 @@ def load_run(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    config = read_config(folder, ("model", "classes"))
+    config = read_config(folder, ("recipe",))
     weights = folder / MODEL
     if not weights.is_file():
         raise FileNotFoundError(f"{folder} has no {MODEL}: the training has not ended (fastdl train --resume)")
-    missing = [key for key in ("image_size", "pixel_max") if key not in config]
-    if missing:
-        raise ValueError(f"{folder / 'config.json'} lacks {', '.join(missing)}")
-    model = build(config["model"])
+    recipe = load_recipe(config["recipe"])
+    if not hasattr(recipe, "build_model"):
+        raise ValueError(f"{folder} is a run of {config['recipe']}, whose network is not made to be used by itself")
+    model = recipe.build_model(read_config(folder, ("model",)))
     state = load(weights)
     try:
         model.load_state_dict(state)

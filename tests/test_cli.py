@@ -155,6 +155,30 @@ def test_ctrl_c_saves_and_resume_gives_the_same_weights(tmp_path):
     assert weights(folder) == weights(tmp_path / "runs" / "straight")
 
 
+def test_steps_bound_the_training(tmp_path):
+    code, _, stderr = fastdl("train", "digits", "--batch-size", 100, "--steps", 17, cwd=tmp_path)
+    assert code == 0, stderr
+    metrics = json.loads((tmp_path / "runs/digits/metrics.json").read_text())
+    assert [row["epoch"] for row in metrics["history"]] == [1, 2]  # of 15 batches and 2
+    assert sorted(path.name for path in (tmp_path / "runs/digits").iterdir()) == RESULTS
+
+
+def test_resume_finds_the_run_of_a_recipe(tmp_path):
+    (tmp_path / "runs" / "x").mkdir(parents=True)
+    (tmp_path / "runs" / "x" / "config.json").write_text('{"recipe": "fashion-mnist"}')
+    fails("train", "digits", "--resume", cwd=tmp_path, match="there is no run of digits to resume in runs")
+    fails(
+        "train",
+        "digits",
+        "--resume",
+        "--name",
+        "x",
+        cwd=tmp_path,
+        match="runs/x is a run of fashion-mnist, not of digits",
+    )
+    fails("train", "--resume", cwd=tmp_path, match="config.json lacks epochs, batch_size")
+
+
 def test_resume_after_a_kill_starts_from_the_last_epoch(tmp_path):
     process = subprocess.Popen(
         command("train", "--epochs", 12, "--batch-size", 16),
@@ -183,12 +207,16 @@ def test_resume_after_a_kill_starts_from_the_last_epoch(tmp_path):
         (["--epochs", "0"], "epochs must be positive"),
         (["--batch-size", "-3"], "batch_size must be positive"),
         (["--lr", "nan"], "lr must be positive"),
+        (["--steps", "0"], "steps must be positive, got 0"),
+        (["--device", "cuda"], "device cuda is not available"),
+        (["--device", "tpu"], "expected 'cpu', 'cuda' or 'cuda:N'"),
+        (["digits", "--data", "digits"], "--data names a recipe; leave it out beside digits"),
         (["--lr", "1e30"], "the loss became .* the learning rate may be too high"),
         (["--threads", "0"], "--threads must be at least 1"),
         (["--seed", "-1"], "seed must be from 0"),
         (["--name", "a/b"], "plain name of a folder, got 'a/b'"),
         (["--name", ".."], "plain name of a folder"),
-        (["--data-dir", "x"], "--data-dir is for fashion-mnist"),
+        (["--data-dir", "x"], "--data-dir is for the other recipes"),
         (["--data", "fashion-mnist", "--data-dir", "nowhere"], "there is no folder .*nowhere"),
         (["--data", "fashion-mnist", "--data-dir", "."], "has no file train-images-idx3-ubyte"),
         (["--resume"], "there is no run to resume in runs"),

@@ -34,7 +34,7 @@ USES_EXTENSION = {
     # the functions of the top level
     "einsum.py", "elementwise.py", "functions.py", "inplace.py", "matrices.py", "ordering.py", "picking.py", "printing.py",
     "products.py", "rearrange.py", "reductions.py", "shaping.py", "special.py", "statistics.py",
-    "nn/functional/*.py", "nn/module.py", "optim/*.py", "nn/utils/*.py", "amp/autocast_mode.py",
+    "nn/functional/*.py", "nn/module.py", "optim/*.py", "nn/utils/*.py", "amp/autocast_mode.py", "data/augment.py",
 }  # fmt: skip
 
 sources = sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in (".h", ".cpp", ".def", ".cu"))

@@ -36,6 +36,20 @@ def test_rotary_embedding_at_far_positions():
     np.testing.assert_allclose(turned[0], [np.cos(angle) - np.sin(angle), np.cos(angle) + np.sin(angle)], atol=1e-6)
 
 
+def test_rotary_tables_made_at_once():
+    rope, x = nn.RotaryEmbedding(8, length=12), floats(2, 12, 8)
+    assert rope.cos.shape == (12, 4)
+    exact = nn.RotaryEmbedding(8)(fd.tensor(x)).numpy()
+    tables = rope.cos
+    turned = fd.capture(lambda x: rope(x))(fd.tensor(x).float()).numpy()
+    assert rope.cos is tables
+    np.testing.assert_allclose(turned, exact, atol=1e-6)
+    np.testing.assert_allclose(rope.double()(fd.tensor(x)).numpy(), exact, atol=1e-15)
+    assert rope.half().cos.dtype == fd.float32
+    with pytest.raises(ValueError, match="length must be at least 0, got -1"):
+        nn.RotaryEmbedding(8, length=-1)
+
+
 def test_swiglu():
     layer, x = nn.SwiGLU(4, 6, 3, bias=True).double(), floats(2, 5, 4)
     p = {k: v.numpy() for k, v in layer.state_dict().items()}

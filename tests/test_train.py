@@ -18,10 +18,13 @@ from fastdl.train import (
     Progress,
     Trainer,
     accuracy,
+    class_scores,
     classification_scores,
+    confusion,
     load_tree,
     plot_confusion,
     plot_curves,
+    plot_images,
     save_tree,
 )
 
@@ -88,6 +91,79 @@ def test_accumulated_batches_are_as_one_large_batch():
     assert weights[0] == pytest.approx(weights[1], rel=1e-12)
     with pytest.raises(ValueError, match="accumulate"):
         Trainer(model, optimizer, accumulate=0)
+
+
+def test_steps_end_within_an_epoch():
+    trainer, loader = make_trainer()  # 8 batches an epoch
+    history = trainer.fit(loader, loader, epochs=4, steps=11)
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert trainer.scheduler.last_epoch == 11
+    assert "valid_accuracy" in history[-1]
+    trainer, loader = make_trainer()
+    assert len(trainer.fit(loader, epochs=2, steps=100)) == 2
+    with pytest.raises(ValueError, match="steps must be positive, got 0"):
+        trainer.fit(loader, steps=0)
+
+
+class TwoNetworks(Trainer):
+    """A step and an optimizer of its own, as adversarial training has them"""
+
+    def train_step(self, inputs, target):
+        loss = (self.model["b"](self.model["a"](inputs)) ** 2).mean()
+        self.optimizer.zero_grad()
+        self.extra_state["second"].zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.extra_state["second"].step()
+        return {"size": self.finite("size", loss)}
+
+
+def two_networks(seed, **arguments):
+    fd.manual_seed(seed)
+    model = nn.ModuleDict({"a": nn.Linear(4, 4), "b": nn.Linear(4, 1)})
+    first, second = (optim.Adam(model[name].parameters(), lr=0.05) for name in "ab")
+    return TwoNetworks(model, first, extra_state={"second": second}, **arguments)
+
+
+def test_a_step_of_its_own_and_a_second_optimizer_resume_too(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    _, loader = make_trainer()
+    fd.manual_seed(1)
+    straight = two_networks(0)
+    straight.fit(loader, epochs=2)
+    stopped = two_networks(0, callbacks=[StopAt(0, 5)])
+    stopped.fit(loader, epochs=2)
+    stopped.save_checkpoint(path)
+    resumed = two_networks(3)
+    resumed.load_checkpoint(path)
+    resumed.fit(loader, epochs=2)
+    assert [sorted(row) for row in resumed.history] == [["epoch", "seconds", "train_size"]] * 2
+    for name, tensor in straight.model.state_dict().items():
+        assert resumed.model.state_dict()[name].tolist() == tensor.tolist(), name
+    with pytest.raises(ValueError, match="extra parts \\['second'\\], the trainer \\[\\]"):
+        Trainer(straight.model, straight.optimizer).load_checkpoint(path)
+
+
+def test_running_class_scores(tmp_path):
+    def trainer_of(seed, **arguments):
+        return make_trainer(seed, metrics={"confusion": confusion(2)}, summarize=class_scores, **arguments)
+
+    straight, loader = trainer_of(0)
+    straight.fit(loader, loader, epochs=2)
+    predicted, target = straight.predict(loader)
+    expected = classification_scores(target.numpy(), predicted.numpy(), 2)
+    for name in ("accuracy", "precision", "recall", "f1"):
+        assert straight.history[-1][f"valid_{name}"] == pytest.approx(expected[name], rel=1e-12)
+
+    path = tmp_path / "checkpoint.safetensors"
+    stopped, loader = trainer_of(0, callbacks=[StopAt(1, 3)])
+    stopped.fit(loader, loader, epochs=2)
+    assert stopped.averages().keys() == {"loss", "accuracy", "precision", "recall", "f1"}
+    stopped.save_checkpoint(path)
+    resumed, loader = trainer_of(1)
+    resumed.load_checkpoint(path)
+    resumed.fit(loader, loader, epochs=2)
+    assert without_times(resumed.history) == without_times(straight.history)
 
 
 def test_training_in_bfloat16():
@@ -301,6 +377,9 @@ def test_plots_are_pictures(tmp_path):
     history = [{"epoch": i + 1, "train_loss": 1 / (i + 1), "train_accuracy": i / 3} for i in range(3)]
     plot_curves(history, tmp_path / "curves.png")
     plot_confusion([[5, 1], [0, 0]], ["a", "b"], tmp_path / "confusion.png")
+    plot_images(fd.rand(7, 1, 28, 28), tmp_path / "images.png", columns=4)
+    with image.open(tmp_path / "images.png") as picture:
+        assert picture.size == (4 * 30 * 2, 2 * 30 * 2)
     for name in ("curves.png", "confusion.png"):
         with image.open(tmp_path / name) as picture:
             picture.load()

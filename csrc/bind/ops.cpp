@@ -282,6 +282,10 @@ void init_ops(PyObject* m) {
   both<&ops::bernoulli>(m, "bernoulli(input, generator=None)");
   def<&ops::randperm>(m, "randperm(n, dtype, generator=None)");
   def<&ops::dropout>(m, "dropout(input, p=0.5, training=True)");
+  def<&ops::random_crop>(m, "random_crop(images, size, padding, fill, mode, generator=None)");
+  def<&ops::random_flip>(m, "random_flip(images, p, dim, generator=None)");
+  def<&ops::random_erasing>(
+      m, "random_erasing(images, p, least_scale, most_scale, least_ratio, most_ratio, value, generator=None)");
 
   // --- optimizers ---
   def<&ops::optimizer_step>(

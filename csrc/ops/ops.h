@@ -289,6 +289,15 @@ Tensor bernoulli(const Tensor& probabilities, Generator* generator);
 Tensor randperm(int64_t n, DType dtype, Generator* generator);
 Tensor dropout(const Tensor& t, double p, bool training);
 
+// --- augment.cpp: images (N, C, H, W), each with numbers of its own ---
+// Windows of `size` (height, width) of the images padded by (left, top, right, bottom). mode: "constant" (fill), "edge",
+// "reflect" (without the edge) or "symmetric".
+Tensor random_crop(const Tensor& images, const Shape& size, const Shape& padding, const Scalar& fill, const std::string& mode,
+                   Generator* generator);
+Tensor random_flip(const Tensor& images, double p, int64_t dim, Generator* generator);
+Tensor random_erasing(const Tensor& images, double p, double least_scale, double most_scale, double least_ratio,
+                      double most_ratio, const Tensor& value, Generator* generator);
+
 // --- gather.cpp ---
 Tensor gather(const Tensor& t, int64_t dim, const Tensor& index);
 Tensor scatter(const Tensor& t, int64_t dim, const Tensor& index, const Tensor& src);

@@ -1,5 +1,6 @@
 """Datasets, samplers and the DataLoader, with the names of ``torch.utils.data``."""
 
+from .augment import Compose, RandomCrop, RandomErasing, RandomHorizontalFlip, RandomVerticalFlip
 from .collate import default_collate, default_convert
 from .dataloader import DataLoader
 from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
@@ -14,10 +15,15 @@ from .sampler import (
 
 __all__ = [
     "BatchSampler",
+    "Compose",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
     "RandomSampler",
+    "RandomVerticalFlip",
     "Sampler",
     "SequentialSampler",
     "Subset",

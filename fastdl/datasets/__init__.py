@@ -4,7 +4,21 @@ from .digits import digits
 from .fashion_mnist import fashion_mnist
 from .idx import read_idx
 from .images import ImageData
+from .movie_reviews import movie_reviews
+from .package import read_members, sdist
+from .texts import read_text, shakespeare
 
 DATASETS = {"digits": digits, "fashion-mnist": fashion_mnist}
 
-__all__ = ["DATASETS", "ImageData", "digits", "fashion_mnist", "read_idx"]
+__all__ = [
+    "DATASETS",
+    "ImageData",
+    "digits",
+    "fashion_mnist",
+    "movie_reviews",
+    "read_idx",
+    "read_members",
+    "read_text",
+    "sdist",
+    "shakespeare",
+]

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from fastdl.files import atomic_write
+from fastdl.files import atomic_write, cache_folder
 
 from .idx import read_idx
 from .images import ImageData, labelled
@@ -56,8 +56,8 @@ def fashion_mnist(data_dir=None):
     """Load Fashion-MNIST: 60,000 images of clothes to train on and 10,000 to test with, 28 x 28 pixels from 0 to 255.
 
     Looks for the four IDX files, plain or ``.gz``, in ``data_dir``; without it, in the folder of Debian's package
-    ``dataset-fashion-mnist``, then in ``$XDG_CACHE_HOME/fastdl/fashion-mnist`` (``~/.cache/...``), where they are
-    downloaded to if they are missing (31 MB). Every file is checked against its SHA-256.
+    ``dataset-fashion-mnist``, then in ``fashion-mnist`` of the cache (``$FASTDL_CACHE``, else ``$XDG_CACHE_HOME/fastdl``,
+    else ``~/.cache/fastdl``), where they are downloaded to if they are missing (31 MB). Every file is checked against its SHA-256.
 
     Args:
         data_dir: folder with the files, or None.
@@ -105,8 +105,7 @@ def _choose_folder(data_dir):
         return Path(data_dir), False
     if os.path.isdir(_DEBIAN):
         return Path(_DEBIAN), False
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(cache, "fastdl", "fashion-mnist"), True
+    return cache_folder() / "fashion-mnist", True
 
 
 def _find(folder, name):

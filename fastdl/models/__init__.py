@@ -2,9 +2,12 @@
 
 from .bert import BertModel
 from .convnet import ConvClassifier, Standardize
+from .gpt import GPT
+from .recurrent import RecurrentClassifier
 from .sentence import SentenceEncoder
 
-MODELS = {"BertModel": BertModel, "ConvClassifier": ConvClassifier}
+MODELS = {"BertModel": BertModel, "ConvClassifier": ConvClassifier, "GPT": GPT,
+          "RecurrentClassifier": RecurrentClassifier}  # fmt: skip
 
 
 def build(config):
@@ -31,4 +34,13 @@ def build(config):
         raise ValueError(f"build: {kind} does not take these arguments: {error}") from error
 
 
-__all__ = ["MODELS", "BertModel", "ConvClassifier", "SentenceEncoder", "Standardize", "build"]
+__all__ = [
+    "GPT",
+    "MODELS",
+    "BertModel",
+    "ConvClassifier",
+    "RecurrentClassifier",
+    "SentenceEncoder",
+    "Standardize",
+    "build",
+]

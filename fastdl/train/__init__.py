@@ -2,9 +2,10 @@
 
 from .callbacks import Callback, Checkpoint, EarlyStopping
 from .checkpoint import load_tree, save_tree
-from .plots import plot_confusion, plot_curves
+from .plots import plot_confusion, plot_curves, plot_images
 from .progress import Progress
-from .scores import accuracy, classification_scores
+from .run import Run
+from .scores import accuracy, class_scores, classification_scores, confusion
 from .trainer import Trainer
 
 __all__ = [
@@ -12,11 +13,15 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "Progress",
+    "Run",
     "Trainer",
     "accuracy",
+    "class_scores",
     "classification_scores",
+    "confusion",
     "load_tree",
     "plot_confusion",
     "plot_curves",
+    "plot_images",
     "save_tree",
 ]

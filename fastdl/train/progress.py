@@ -34,13 +34,13 @@ class Progress(Callback):
             self._bar = _make_bar(self.stream)
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("", total=trainer.steps_per_epoch, results="")
+            self._task = self._bar.add_task("", total=trainer.epoch_steps, results="")
 
     def on_epoch_start(self, trainer):
         if self._bar is not None:
             self._bar.reset(
                 self._task,
-                total=trainer.steps_per_epoch,
+                total=trainer.epoch_steps,
                 completed=trainer.step,
                 description=f"epoch {trainer.epoch + 1}/{trainer.epochs}",
                 results="",
@@ -51,7 +51,7 @@ class Progress(Callback):
             self._bar.update(self._task, completed=trainer.step, results=_results(trainer.averages()))
         elif time.monotonic() - self._line_time >= _SECONDS_BETWEEN_LINES:
             self._print(
-                f"epoch {trainer.epoch + 1}/{trainer.epochs} step {trainer.step}/{trainer.steps_per_epoch} "
+                f"epoch {trainer.epoch + 1}/{trainer.epochs} step {trainer.step}/{trainer.epoch_steps} "
                 f"{_results(trainer.averages())}"
             )
 

@@ -1,45 +1,115 @@
-"""One training run in a folder of its own: what ``fastdl train`` does."""
+"""One training run in a folder of its own: what ``fastdl train`` and its recipes stand on."""
 
 import json
 import time
 from pathlib import Path
 
 import fastdl as fd
-from fastdl import nn, optim
-from fastdl.data import DataLoader
-from fastdl.datasets import DATASETS
 from fastdl.extras import require
 from fastdl.files import atomic_write, remove_leftovers
-from fastdl.models import build
 from fastdl.serialize import save
 
 from .callbacks import Checkpoint
-from .plots import plot_confusion, plot_curves
+from .plots import plot_curves
 from .progress import Progress
-from .scores import classification_scores
-from .trainer import Trainer
 
 CONFIG, MODEL, METRICS = "config.json", "model.safetensors", "metrics.json"
 CHECKPOINT = "checkpoint.safetensors"
-_EVALUATION_BATCH = 500
 
-# For each dataset the network and the settings that reach its accuracy on two cores within a minute or two.
-RECIPES = {
-    "digits": {
-        "epochs": 15,
-        "batch_size": 64,
-        "lr": 0.01,
-        "weight_decay": 0.01,
-        "model": {"widths": [16, 32], "pools": [False, True], "dropout": 0.25},
-    },
-    "fashion-mnist": {
-        "epochs": 5,
-        "batch_size": 128,
-        "lr": 0.01,
-        "weight_decay": 0.01,
-        "model": {"widths": [16, 32, 64], "pools": [True, True, True], "dropout": 0.25},
-    },
-}
+# What every recipe takes; a recipe's DEFAULTS add the rest (epochs, batch_size, lr) and may set these otherwise.
+_COMMON = {"seed": 0, "data_dir": None, "device": None, "steps": None}
+
+
+class Run:
+    """A training in its folder: its settings, its checkpoints, its results.
+
+    Args:
+        folder: what ``create_run`` or ``find_run`` gave.
+
+    Attributes:
+        folder: its ``Path``.
+        config: dictionary of its settings: ``seed``, ``epochs``, ``batch_size``, ``lr``, ... and what ``record`` added.
+        device: the ``fd.device`` to train on.
+
+    Raises:
+        FileNotFoundError, ValueError: it is no folder of a run, or its settings are damaged, or there is no such device.
+        ImportError: a package that every run needs is missing.
+
+    Example:
+        >>> import tempfile
+        >>> folder = create_run(tempfile.mkdtemp(), "first", {"recipe": "digits", "epochs": 3, "batch_size": 8, "lr": 0.1})
+        >>> run = Run(folder)
+        >>> run.config["epochs"], run.folder.name
+        (3, 'first')
+    """
+
+    def __init__(self, folder):
+        for module, purpose in (("sklearn", "scores of predictions"), ("matplotlib", "plots")):
+            require(module, purpose)
+        self.folder = Path(folder)
+        self.config = read_config(folder, ("recipe", "epochs", "batch_size", "lr", *_COMMON))
+        self.device = fd.get_default_device() if self.config["device"] is None else fd.device(self.config["device"])
+        if self.device.type == "cuda" and not fd.cuda.is_available():
+            raise ValueError(fd.cuda.why_unavailable())
+        remove_leftovers(self.folder)  # of a run that was killed while it saved
+
+    def record(self, **facts):
+        """Add facts to ``config.json``: the model's sizes, the classes' names, whatever using the model needs."""
+        self.config.update(facts)
+        _write_json(self.config, self.folder / CONFIG)
+
+    def total_steps(self, loader, epochs=None):
+        """Batches that ``fit`` will take in all, for a schedule: epochs times the loader's, at most ``--steps``."""
+        steps = (epochs or self.config["epochs"]) * len(loader)
+        return steps if self.config["steps"] is None else min(steps, self.config["steps"])
+
+    def fit(self, trainer, train_loader, valid_loader=None, part=None, epochs=None):
+        """``trainer.fit`` with progress, checkpoints, and from the checkpoint if there is one.
+
+        Args:
+            trainer: a ``Trainer``.
+            train_loader, valid_loader: as for ``Trainer.fit``.
+            part: name of this training where a run has several; each has a checkpoint of its own, and one that is done
+                is not done again.
+            epochs: epochs in all; those of the settings if None.
+
+        Returns:
+            Whether the training is done; False if Ctrl-C interrupted it (``--resume`` goes on there).
+
+        Raises:
+            ValueError: the checkpoint is damaged, or not one of such a trainer.
+        """
+        checkpoint = self.folder / (CHECKPOINT if part is None else f"{part}.{CHECKPOINT}")
+        if checkpoint.exists():
+            trainer.load_checkpoint(checkpoint)
+        trainer.callbacks += [Progress(), Checkpoint(checkpoint)]
+        trainer.fit(train_loader, valid_loader, epochs or self.config["epochs"], self.config["steps"])
+        return not trainer.interrupted
+
+    def finish(self, model, history, valid="test", **results):
+        """Write weights, learning curves and, last of all, ``metrics.json``: it marks a run that has ended.
+
+        Args:
+            model: the trained module; its weights go to ``model.safetensors``.
+            history: the trainer's.
+            valid: what the history's ``valid_`` values were measured on.
+            **results: what was measured at the end; ``test=scores`` and the like.
+
+        Returns:
+            The metrics: ``results``, ``history``, ``seconds`` of training, the time of day.
+        """
+        metrics = {
+            **results,
+            "history": history,
+            "seconds": sum(row["seconds"] for row in history),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        save(model.state_dict(), self.folder / MODEL)
+        plot_curves(history, self.folder / "curves.png", valid)
+        _write_json(metrics, self.folder / METRICS)
+        for checkpoint in self.folder.glob(f"*{CHECKPOINT}"):
+            checkpoint.unlink()
+        return metrics
 
 
 def create_run(out, name, settings):
@@ -47,9 +117,9 @@ def create_run(out, name, settings):
 
     Args:
         out: folder of all runs; made if it is missing.
-        name: the run's folder inside; if None, the dataset's name, with ``-2``, ``-3`` ... where that is taken.
-        settings: dictionary with ``data`` and any of ``data_dir``, ``epochs``, ``batch_size``, ``lr``, ``seed``; None
-            stands for the recipe's value.
+        name: the run's folder inside; if None, the recipe's name, with ``-2``, ``-3`` ... where that is taken.
+        settings: dictionary with ``recipe``, ``epochs``, ``batch_size``, ``lr`` and any of ``seed``, ``data_dir``,
+            ``device``, ``steps``, and whatever else the recipe reads.
 
     Returns:
         Path of the folder.
@@ -60,20 +130,19 @@ def create_run(out, name, settings):
 
     Example:
         >>> import tempfile
-        >>> create_run(tempfile.mkdtemp(), None, {"data": "digits"}).name
+        >>> create_run(tempfile.mkdtemp(), None, {"recipe": "digits", "epochs": 3, "batch_size": 8, "lr": 0.1}).name
         'digits'
     """
-    config = {"seed": 0, "data_dir": None, **RECIPES[settings["data"]]}
-    config.update({key: value for key, value in settings.items() if value is not None})
-    for key in ("epochs", "batch_size", "lr"):
-        if not config[key] > 0:
+    config = {**_COMMON, **settings}
+    for key in ("epochs", "batch_size", "lr", "steps"):
+        if config[key] is not None and not config[key] > 0:
             raise ValueError(f"{key} must be positive, got {config[key]}")
     if not 0 <= config["seed"] < 2**63:
         raise ValueError(f"seed must be from 0 to 2**63 - 1, got {config['seed']}")
     if name is not None and (name in ("", ".", "..") or Path(name).name != name):
         raise ValueError(f"the name of a run must be the plain name of a folder, got {name!r}")
     Path(out).mkdir(parents=True, exist_ok=True)
-    folder = _new_folder(Path(out), name, config["data"])
+    folder = _new_folder(Path(out), name, config["recipe"])
     config["fastdl"] = fd.__version__
     _write_json(config, folder / CONFIG)
     return folder
@@ -87,7 +156,7 @@ def discard_if_empty(folder):
 
     Example:
         >>> import tempfile
-        >>> folder = create_run(tempfile.mkdtemp(), None, {"data": "digits"})
+        >>> folder = create_run(tempfile.mkdtemp(), None, {"recipe": "digits", "epochs": 3, "batch_size": 8, "lr": 0.1})
         >>> discard_if_empty(folder)
         >>> folder.exists()
         False
@@ -97,12 +166,13 @@ def discard_if_empty(folder):
         folder.rmdir()
 
 
-def find_run(out, name=None):
+def find_run(out, name=None, recipe=None):
     """The folder of a run that has not ended.
 
     Args:
         out: folder of all runs.
         name: the run's folder inside; if None, the run that was saved last.
+        recipe: without a name, only runs of this recipe.
 
     Raises:
         FileNotFoundError: there is no such run.
@@ -110,18 +180,19 @@ def find_run(out, name=None):
 
     Example:
         >>> import tempfile
-        >>> out = tempfile.mkdtemp(); made = create_run(out, "first", {"data": "digits"})
+        >>> out = tempfile.mkdtemp()
+        >>> made = create_run(out, "first", {"recipe": "digits", "epochs": 3, "batch_size": 8, "lr": 0.1})
         >>> find_run(out) == made
         True
     """
     if name is None:
         saved = sorted(
-            (max(file.stat().st_mtime_ns for file in folder.iterdir() if file.name in (CONFIG, CHECKPOINT)), folder)
+            (max(file.stat().st_mtime_ns for file in folder.iterdir()), folder)
             for folder in (path.parent for path in Path(out).glob(f"*/{CONFIG}"))
-            if not (folder / METRICS).exists()
+            if not (folder / METRICS).exists() and recipe in (None, read_config(folder, ("recipe",))["recipe"])
         )
         if not saved:
-            raise FileNotFoundError(f"there is no run to resume in {out}")
+            raise FileNotFoundError(f"there is no run {f'of {recipe} ' if recipe else ''}to resume in {out}")
         return saved[-1][1]
     folder = Path(out, name)
     if not (folder / CONFIG).is_file():
@@ -144,8 +215,9 @@ def read_config(folder, keys=()):
 
     Example:
         >>> import tempfile
-        >>> read_config(create_run(tempfile.mkdtemp(), None, {"data": "digits"}))["batch_size"]
-        64
+        >>> folder = create_run(tempfile.mkdtemp(), None, {"recipe": "digits", "epochs": 3, "batch_size": 8, "lr": 0.1})
+        >>> read_config(folder)["batch_size"]
+        8
     """
     path = Path(folder, CONFIG)
     if not path.is_file():
@@ -158,113 +230,6 @@ def read_config(folder, keys=()):
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}")
     return config
-
-
-def train_run(folder):
-    """Train what a run's ``config.json`` says, from its checkpoint if there is one, and write the results.
-
-    The weights are those of the last epoch; nothing is chosen by the test images.
-
-    Args:
-        folder: what ``create_run`` or ``find_run`` gave.
-
-    Returns:
-        The metrics, as written to ``metrics.json``; None if Ctrl-C interrupted the training.
-
-    Raises:
-        ImportError: an optional package is missing; checked before the training.
-        ValueError: the data or the checkpoint is damaged.
-        FloatingPointError: the loss became NaN or infinite.
-        OSError: a file cannot be read or written.
-
-    Example:
-        >>> import tempfile
-        >>> folder = create_run(tempfile.mkdtemp(), None, {"data": "digits", "epochs": 1})
-        >>> metrics = train_run(folder)  # doctest: +ELLIPSIS
-        1442 training and 355 test images of ...
-        >>> sorted(path.name for path in folder.iterdir())
-        ['config.json', 'confusion.png', 'curves.png', 'metrics.json', 'model.safetensors']
-    """
-    for module, purpose in (("sklearn", "scores of predictions"), ("matplotlib", "plots")):
-        require(module, purpose)
-    remove_leftovers(folder)  # of a run that was killed while it saved
-    config = read_config(folder, ("data", "data_dir", "seed", "epochs", "batch_size", "lr", "weight_decay", "model"))
-    data = _load_data(config)
-    fd.manual_seed(config["seed"])
-    model = _build_model(config, data)
-    config.update(
-        classes=list(data.classes),
-        image_size=list(data.image_size),
-        pixel_max=data.pixel_max,
-        attribution=data.attribution,
-        model=model.config,
-    )
-    _write_json(config, folder / CONFIG)
-
-    train_loader = DataLoader(data.train, config["batch_size"], shuffle=True)
-    test_loader = DataLoader(data.test, _EVALUATION_BATCH)
-    optimizer = optim.AdamW(model.parameters(), lr=config["lr"], weight_decay=config["weight_decay"])
-    scheduler = optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=config["lr"], total_steps=config["epochs"] * len(train_loader)
-    )
-    checkpoint = folder / CHECKPOINT
-    trainer = Trainer(
-        model,
-        optimizer,
-        nn.CrossEntropyLoss(),
-        scheduler=scheduler,
-        callbacks=[Progress(), Checkpoint(checkpoint)],
-    )
-    if checkpoint.exists():
-        trainer.load_checkpoint(checkpoint)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(
-        f"{len(data.train)} training and {len(data.test)} test images of {data.attribution}; "
-        f"{parameters} parameters, {config['epochs']} epochs",
-        flush=True,
-    )
-    trainer.fit(train_loader, test_loader, config["epochs"])
-    if trainer.interrupted:
-        return None
-    return _write_results(folder, trainer, test_loader, data.classes)
-
-
-def _write_results(folder, trainer, test_loader, classes):
-    predicted, target = trainer.predict(test_loader)
-    scores = classification_scores(target.numpy(), predicted.numpy(), len(classes))
-    metrics = {
-        "test": {"loss": trainer.history[-1]["valid_loss"], **scores},
-        "history": trainer.history,
-        "seconds": sum(row["seconds"] for row in trainer.history),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    save(trainer.model.state_dict(), folder / MODEL)
-    plot_curves(trainer.history, folder / "curves.png")
-    plot_confusion(scores["confusion"], classes, folder / "confusion.png")
-    _write_json(metrics, folder / METRICS)  # the last one: it marks a run that has ended
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    return metrics
-
-
-def _load_data(config):
-    loader = DATASETS.get(config["data"])
-    if loader is None:
-        raise ValueError(f"there is no dataset {config['data']!r}; expected one of {', '.join(DATASETS)}")
-    return loader(config["data_dir"]) if config["data_dir"] is not None else loader()
-
-
-def _build_model(config, data):
-    pixels = data.train.tensors[0].to(fd.float32)
-    return build(
-        {
-            "type": "ConvClassifier",
-            "image_size": data.image_size,
-            "classes": len(data.classes),
-            "mean": pixels.mean().item(),
-            "std": pixels.std().item(),
-            **config["model"],
-        }
-    )
 
 
 def _new_folder(out, name, default):

@@ -29,17 +29,25 @@ class Trainer:
         optimizer: over the model's parameters.
         loss_fn: ``loss_fn(outputs, target)`` gives a scalar; ``nn.CrossEntropyLoss()`` if None.
         scheduler: stepped after every step of the optimizer, or None.
-        metrics: dictionary from names to functions of (outputs, target) that give a batch's mean as a float;
+        metrics: dictionary from names to functions of (outputs, target) that give a batch's mean, a float or a tensor;
             ``{"accuracy": accuracy}`` if None.
         callbacks: list of ``Callback``.
         clip_grad_norm: largest norm of all gradients together, or None.
         accumulate: batches whose gradients are averaged for one step of the optimizer: a batch of their joint size in the
             memory of one. The last step of an epoch takes what is left.
         autocast: ``fd.bfloat16`` runs the model and the loss under :class:`fastdl.autocast`; None does not.
+        summarize: ``summarize(means)`` turns the means of the loss and the metrics over an epoch into the floats that are
+            shown and kept (``class_scores``, or a loss's perplexity); None keeps them as they are.
+        extra_state: dictionary from names to further objects with ``state_dict()`` and ``load_state_dict()`` that belong
+            to a checkpoint: a second optimizer, averaged weights.
+
+    Batches go to the device of the model's parameters. A subclass with a step of its own (two networks, two optimizers)
+    overrides ``train_step``, and ``evaluate`` where that differs too; the rest stays.
 
     Attributes:
         epoch: finished epochs.
         step: batches done in the epoch that has begun.
+        epoch_steps: batches of the running epoch.
         history: one dictionary per finished epoch: ``epoch``, ``train_loss``, ``train_<metric>``, ``valid_loss``,
             ``valid_<metric>``, ``seconds``.
         interrupted: whether Ctrl-C ended the last ``fit``.
@@ -59,7 +67,7 @@ class Trainer:
     """
 
     def __init__(self, model, optimizer, loss_fn=None, scheduler=None, metrics=None, callbacks=(), clip_grad_norm=None,
-                 accumulate=1, autocast=None):  # fmt: skip
+                 accumulate=1, autocast=None, summarize=None, extra_state=None):  # fmt: skip
         if not isinstance(accumulate, int) or accumulate < 1:
             raise ValueError(f"Trainer: accumulate must be a positive number of batches, got {accumulate!r}")
         self.model = model
@@ -71,10 +79,12 @@ class Trainer:
         self.clip_grad_norm = clip_grad_norm
         self.accumulate = accumulate
         self.autocast = autocast
+        self.summarize = summarize or dict
+        self.extra_state = dict(extra_state or {})
         self.epoch = 0
         self.step = 0
         self.epochs = 0
-        self.steps_per_epoch = 0
+        self.epoch_steps = 0
         self.history = []
         self.interrupted = False
         self._sums = {}
@@ -85,38 +95,86 @@ class Trainer:
         self._loaded_random = None  # the random state of a checkpoint until fit sets it
         self._stopped = False
 
-    def fit(self, train_loader, valid_loader=None, epochs=1):
+    def fit(self, train_loader, valid_loader=None, epochs=1, steps=None):
         """Train until ``epochs`` epochs are done, counted from the first one, also across resumes.
 
         Args:
             train_loader: iterable of (inputs, target) with a length; each ``iter()`` is an epoch.
             valid_loader: batches to evaluate on after each epoch, or None.
             epochs: epochs in all.
+            steps: most batches in all, or None; the epoch in which they end is evaluated as a whole one.
 
         Returns:
             ``history``.
 
         Raises:
-            ValueError: the loader is empty.
+            ValueError: the loader is empty, or ``steps`` is not positive.
             FloatingPointError: the loss became NaN or infinite.
         """
-        self.epochs = epochs
-        self.steps_per_epoch = len(train_loader)
+        length = len(train_loader)
+        if length == 0:
+            raise ValueError("Trainer.fit: the training loader has no batches")
+        if steps is not None and steps < 1:
+            raise ValueError(f"Trainer.fit: steps must be positive, got {steps}")
+        total = epochs * length if steps is None else min(epochs * length, steps)
+        self.epochs = math.ceil(total / length)
         self.interrupted = self._stopped = False
         self._loader = train_loader
-        if self.steps_per_epoch == 0:
-            raise ValueError("Trainer.fit: the training loader has no batches")
         if self._loaded_random is not None:
             _set_random_state(self._loaded_random, train_loader)
             self._loaded_random = None
         with self._interruptible():
             try:
                 self._call("on_fit_start")
-                while self.epoch < epochs and not self._ends():
+                while self.epoch < self.epochs and not self._ends():
+                    self.epoch_steps = min(length, total - self.epoch * length)
                     self._run_epoch(valid_loader)
             finally:
                 self._call("on_fit_end")
         return self.history
+
+    def train_step(self, inputs, target):
+        """One batch: forward, backward and, where the batch completes one, a step of the optimizer.
+
+        Args:
+            inputs, target: what the loader gave, on the model's device.
+
+        Returns:
+            Dictionary from ``loss`` and the metrics' names to the batch's means.
+
+        Raises:
+            FloatingPointError: the loss is NaN or infinite.
+        """
+        with self._autocast():
+            outputs = self.model(inputs)
+            loss = self.loss_fn(outputs, target)
+        value = self.finite("loss", loss)
+        first = self.step - self.step % self.accumulate  # of the batches that share a step of the optimizer
+        last = min(first + self.accumulate, self.epoch_steps) - 1
+        if self.step == first:
+            self.optimizer.zero_grad()
+        (loss if last == first else loss / (last - first + 1)).backward()
+        if self.step == last:
+            if self.clip_grad_norm is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
+            self.optimizer.step()
+            if self.scheduler is not None:
+                self.scheduler.step()
+        return {"loss": value, **self._measure(outputs.detach(), target)}
+
+    def finite(self, name, loss):
+        """The float of a loss, or a ``FloatingPointError`` that says where training diverged."""
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the {name} became {value} in epoch {self.epoch + 1}, step {self.step + 1}: "
+                "the learning rate may be too high, or the data holds NaN or infinite values"
+            )
+        return value
+
+    def to_device(self, batch):
+        """The tensors of a batch (in lists and tuples, at any depth) on the device of the model's parameters."""
+        return _move(batch, next((p.device for p in self.model.parameters()), fd.device("cpu")))
 
     def evaluate(self, loader):
         """Loss and metrics over a loader, without gradients and in evaluation mode.
@@ -138,7 +196,7 @@ class Trainer:
             samples += _accumulate(sums, values, len(target))
         if not samples:
             raise ValueError("Trainer.evaluate: the loader has no samples")
-        return {name: total / samples for name, total in sums.items()}
+        return self.summarize({name: total / samples for name, total in sums.items()})
 
     def predict(self, loader):
         """Classes that the model predicts, and the true ones.
@@ -155,7 +213,9 @@ class Trainer:
 
     def averages(self):
         """Loss and metrics of the running epoch so far."""
-        return {name: total / max(self._samples, 1) for name, total in self._sums.items()}
+        return (
+            self.summarize({name: total / self._samples for name, total in self._sums.items()}) if self._samples else {}
+        )
 
     def stop(self):
         """Let ``fit`` return after the current step or epoch."""
@@ -175,6 +235,7 @@ class Trainer:
             "seconds": self._seconds,
             "random": self._loaded_random or _random_state(self._loader),
             "epoch_random": self._epoch_random,
+            "extra": {name: part.state_dict() for name, part in self.extra_state.items()},
         }
         if self.step % self.accumulate:  # in the middle of a step of the optimizer
             state["gradients"] = {name: p.grad for name, p in self.model.named_parameters()}
@@ -195,10 +256,17 @@ class Trainer:
             raise ValueError(f"Trainer.load_state_dict: the state lacks {', '.join(missing)}")
         if (state["scheduler"] is None) != (self.scheduler is None):
             raise ValueError("Trainer.load_state_dict: only one of the state and the trainer has a scheduler")
+        if state["extra"].keys() != self.extra_state.keys():
+            raise ValueError(
+                f"Trainer.load_state_dict: the state has the extra parts {sorted(state['extra'])}, "
+                f"the trainer {sorted(self.extra_state)}"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
+        for name, part in self.extra_state.items():
+            part.load_state_dict(state["extra"][name])
         self.epoch = state["epoch"]
         self.step = state["step"]
         self.history = list(state["history"])
@@ -234,8 +302,11 @@ class Trainer:
         batches = self._begin_epoch()
         self._call("on_epoch_start")
         self.model.train()
-        while self.step < self.steps_per_epoch:
-            self._train_step(*next(batches))
+        while self.step < self.epoch_steps:
+            inputs, target = self.to_device(next(batches))
+            values = self.train_step(inputs, target)
+            self.step += 1
+            self._samples += _accumulate(self._sums, values, len(target))
             self._call("on_step_end")
             if self._ends():
                 self._seconds += time.perf_counter() - started
@@ -262,35 +333,11 @@ class Trainer:
         _set_random_state(now, self._loader)
         return batches
 
-    def _train_step(self, inputs, target):
-        with self._autocast():
-            outputs = self.model(inputs)
-            loss = self.loss_fn(outputs, target)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"the loss became {value} in epoch {self.epoch + 1}, step {self.step + 1}: "
-                "the learning rate may be too high, or the data holds NaN or infinite values"
-            )
-        first = self.step - self.step % self.accumulate  # of the batches that share a step of the optimizer
-        last = min(first + self.accumulate, self.steps_per_epoch) - 1
-        if self.step == first:
-            self.optimizer.zero_grad()
-        (loss if last == first else loss / (last - first + 1)).backward()
-        if self.step == last:
-            if self.clip_grad_norm is not None:
-                nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad_norm)
-            self.optimizer.step()
-            if self.scheduler is not None:
-                self.scheduler.step()
-        self.step += 1
-        values = {"loss": value, **self._measure(outputs.detach(), target)}
-        self._samples += _accumulate(self._sums, values, len(target))
-
     def _outputs(self, loader):
         self.model.eval()
         with fd.inference_mode():
-            for inputs, target in loader:
+            for batch in loader:
+                inputs, target = self.to_device(batch)
                 with self._autocast():
                     outputs = self.model(inputs)
                 yield outputs, target
@@ -338,6 +385,12 @@ def _accumulate(sums, means, count):
     for name, mean in means.items():
         sums[name] = sums.get(name, 0.0) + mean * count
     return count
+
+
+def _move(value, device):
+    if hasattr(value, "to"):
+        return value.to(device)
+    return type(value)(_move(part, device) for part in value) if isinstance(value, list | tuple) else value
 
 
 def _random_state(loader):
