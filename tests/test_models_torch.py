@@ -59,10 +59,11 @@ def evaluated(library, model, inputs):
 
 
 def close(ours, theirs):
+    """Equal but for rounding, and for constants that PyTorch's gradients hold in float32 (hardsigmoid's 1 / 6)."""
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
-        scale = max(np.abs(value).max(initial=0.0), 1e-3)
-        np.testing.assert_allclose(ours[name], value, rtol=1e-9, atol=1e-9 * scale, err_msg=name)
+        scale = max(np.abs(value).max(initial=0.0), 1e-2)
+        np.testing.assert_allclose(ours[name], value, rtol=1e-7, atol=1e-7 * scale, err_msg=name)
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])

@@ -228,8 +228,8 @@ class DCGAN(nn.Module):
         fake = self.generator(noise)
         label = torch.full((real.size(0),), 1.0, dtype=real.dtype, device=real.device)
         err_real = criterion(self.discriminator(real).view(-1), label)
-        label.fill_(0.0)
-        return err_real + criterion(self.discriminator(fake).view(-1), label), fake
+        fake_label = torch.empty_like(label).fill_(0.0)
+        return err_real + criterion(self.discriminator(fake).view(-1), fake_label), fake
 
 
 class ViT(nn.Module):
