@@ -50,22 +50,27 @@ from .special import (
 from .statistics import *
 from .tensor import *
 from .captured import *
+from .settings import *
 from .functions import *  # after .tensor: fastdl.tensor is the function
+from .storage import *
+from .legacy import *  # last: it has a `range`
 from .version import __version__ as __version__
 # isort: on
 
 # Loaded when first used, so that `import fastdl` stays short.
-_SUBMODULES = ("amp", "cuda", "data", "datasets", "fft", "linalg", "models", "nn", "onnx", "optim", "train")
+_SUBMODULES = (
+    "amp", "cuda", "data", "datasets", "fft", "linalg", "models", "nn", "onnx", "optim", "train", "utils",
+)  # fmt: skip
 _LAZY = {
     name: module
     for module, names in {
         "serialize": "save load",
         "amp": "autocast clear_autocast_cache get_autocast_dtype is_autocast_cache_enabled is_autocast_enabled",
-        "spectral": "bartlett_window blackman_window hamming_window hann_window kaiser_window stft",
-        "nn.functional": "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear celu conv1d "
-        "conv2d conv_transpose1d conv_transpose2d cosine_similarity dropout group_norm hardshrink "
-        "layer_norm max_pool1d max_pool2d pairwise_distance pixel_shuffle pixel_unshuffle prelu "
-        "rms_norm selu threshold",
+        "spectral": "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft",
+        "nn.functional": "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear celu celu_ "
+        "channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity "
+        "dropout group_norm hardshrink layer_norm max_pool1d max_pool2d max_pool3d pairwise_distance pdist "
+        "pixel_shuffle pixel_unshuffle prelu rms_norm rrelu rrelu_ selu selu_ threshold threshold_",
     }.items()
     for name in names.split()
 }

@@ -4,8 +4,9 @@ from . import _C
 from ._C import Tensor, is_grad_enabled, is_inference_mode_enabled
 
 __all__ = [
-    "Function", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode", "is_grad_enabled",
-    "is_inference_mode_enabled", "no_grad", "set_grad_enabled",
+    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck",
+    "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_detect_anomaly",
+    "set_grad_enabled", "set_multithreading_enabled",
 ]  # fmt: skip
 
 
@@ -115,11 +116,93 @@ class inference_mode(_Mode):
         _C.set_inference_mode(self._inference)
 
 
+class set_detect_anomaly(_Mode):
+    """Whether backward looks for NaN: at once when called, and back again at the end of a `with` block.
+
+    Args:
+        mode: whether each gradient is searched for NaN; the op that gave the first one is named in an Error.
+        check_nan: turns the search off.
+    """
+
+    __slots__ = ("_mode",)
+
+    def __init__(self, mode, check_nan=True):
+        self._before = _C.is_anomaly_enabled()
+        self._mode = bool(mode and check_nan)
+        _C.set_anomaly_enabled(self._mode)
+
+    def __call__(self, function):
+        _C.set_anomaly_enabled(self._before)
+        return super().__call__(function)
+
+    def _again(self):
+        mode = self._mode
+        return lambda: set_detect_anomaly(mode)
+
+    def __enter__(self):
+        _C.set_anomaly_enabled(self._mode)
+
+    def __exit__(self, *error):
+        _C.set_anomaly_enabled(self._before)
+
+
+class detect_anomaly(_Mode):
+    """Within it, backward raises an Error that names the op whose gradient is NaN first.
+
+    >>> import fastdl as fd
+    >>> x = fd.tensor(0.0, requires_grad=True)
+    >>> with fd.autograd.detect_anomaly():
+    ...     (x.sqrt() * 0.0).backward()
+    Traceback (most recent call last):
+    fastdl.Error: backward: sqrt gives NaN as the gradient of its input 0, a tensor of shape [] (detect_anomaly)
+    """
+
+    __slots__ = ("_mode",)
+
+    def __init__(self, check_nan=True):
+        self._mode = bool(check_nan)
+
+    def _again(self):
+        mode = self._mode
+        return lambda: detect_anomaly(mode)
+
+    def __enter__(self):
+        self._before = _C.is_anomaly_enabled()
+        _C.set_anomaly_enabled(self._mode)
+
+    def __exit__(self, *error):
+        _C.set_anomaly_enabled(self._before)
+
+
+class set_multithreading_enabled(_Mode):
+    """Nothing to set: backward runs on the calling thread, its kernels on all."""
+
+    __slots__ = ("_mode",)
+
+    def __init__(self, mode):
+        self._mode = bool(mode)
+
+    def _again(self):
+        mode = self._mode
+        return lambda: set_multithreading_enabled(mode)
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *error):
+        pass
+
+
+def Variable(data, requires_grad=False):
+    """A tensor over the memory of `data`: what tensors with gradients were before PyTorch 0.4."""
+    return data.detach().requires_grad_(requires_grad)
+
+
 def _listed(value):
     return (value,) if isinstance(value, Tensor) or value is None else tuple(value)
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False):
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
     """Adds the gradient of the sum of `tensors` (weighted by `grad_tensors`) to the `.grad` of every leaf.
 
     Args:
@@ -127,13 +210,23 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False):
         grad_tensors: a gradient for each, of its shape; None for a tensor of one element means 1.
         retain_graph: keep what was saved for backward, so that it can be walked again (default: `create_graph`).
         create_graph: record the gradients' own computation, for second-order gradients.
+        grad_variables: an older name of `grad_tensors`.
+        inputs: the tensors whose `.grad` is added to; every leaf when None.
 
     Raises:
         Error: a tensor without history, or a graph that was freed by an earlier backward.
         ShapeError: a gradient is missing for a tensor of more than one element, or has another shape.
     """
     keep = create_graph if retain_graph is None else retain_graph
-    _C.backward(_listed(tensors), () if grad_tensors is None else _listed(grad_tensors), keep, create_graph)
+    given = grad_variables if grad_tensors is None else grad_tensors
+    given = () if given is None else _listed(given)
+    if inputs is None:
+        _C.backward(_listed(tensors), given, keep, create_graph)
+        return
+    inputs = _listed(inputs)
+    for x, g in zip(inputs, _C.grad(_listed(tensors), given, inputs, keep, create_graph)):
+        if g is not None:
+            x.grad = g if x.grad is None else x.grad + g
 
 
 def grad(
@@ -142,7 +235,9 @@ def grad(
     grad_outputs=None,
     retain_graph=None,
     create_graph=False,
+    only_inputs=True,
     allow_unused=None,
+    is_grads_batched=False,
     materialize_grads=False,
 ):
     """The gradients of `outputs` with respect to `inputs`, as a tuple; no `.grad` is touched.
@@ -151,6 +246,8 @@ def grad(
         outputs: a tensor or a sequence of tensors.
         inputs: the tensors to differentiate by; each must require a gradient.
         grad_outputs: a gradient for each output (None: 1, for outputs of one element).
+        only_inputs: must be True, as in PyTorch.
+        is_grads_batched: must be False: there are no function transforms.
         allow_unused: give None for an input that has no part in the outputs, instead of an error.
         materialize_grads: give zeros for such an input.
 
@@ -163,6 +260,8 @@ def grad(
     >>> fd.autograd.grad(dx, x)
     (tensor(18.),)
     """
+    if not only_inputs or is_grads_batched:
+        raise _C.ValueError("grad: only_inputs=False and is_grads_batched=True are not supported")
     inputs = _listed(inputs)
     keep = create_graph if retain_graph is None else retain_graph
     result = _C.grad(
@@ -290,7 +389,11 @@ class Function:
         return outs[0] if single else tuple(outs)
 
 
-def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
+def gradcheck(
+    func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, nondet_tol=0.0, check_undefined_grad=True,
+    check_grad_dtypes=False, check_batched_grad=False, check_batched_forward_grad=False, check_forward_ad=False,
+    check_backward_ad=True, fast_mode=False, masked=None,
+):  # fmt: skip
     """Compares the gradients of `func` with central finite differences, element by element.
 
     Args:
@@ -299,12 +402,19 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
         eps: half the step of the difference.
         atol, rtol: |analytic - numeric| <= atol + rtol |numeric| must hold.
         raise_exception: raise an Error that names the place, rather than return False.
+        nondet_tol, check_undefined_grad, check_grad_dtypes, fast_mode: taken, and without effect: results are the same
+            bits every time, missing gradients are always allowed for, and every element is checked.
+        check_batched_grad, check_batched_forward_grad, check_forward_ad, masked: must be off: there is neither vmap nor
+            forward mode nor a sparse layout.
+        check_backward_ad: must be True.
 
     >>> import fastdl as fd
     >>> x = fd.tensor([1.0, 2.0], dtype=fd.float64, requires_grad=True)
     >>> fd.autograd.gradcheck(lambda x: x * x, x)
     True
     """
+    if check_batched_grad or check_batched_forward_grad or check_forward_ad or masked or not check_backward_ad:
+        raise _C.ValueError("gradcheck: only gradients by backward can be checked")
     inputs = _listed(inputs)
     checked = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
     for i in checked:
@@ -362,16 +472,38 @@ def _difference(evaluate, x, element, eps, k):
     return [(a - b) / (2 * eps) for a, b in zip(high, low)]
 
 
-def gradgradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True):
-    """`gradcheck` of the gradient of `func`: checks second-order gradients, with random weights on the outputs."""
+def gradgradcheck(
+    func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3, gen_non_contig_grad_outputs=False,
+    raise_exception=True, nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False, check_batched_grad=False,
+    check_fwd_over_rev=False, check_rev_over_rev=True, fast_mode=False, masked=False,
+):  # fmt: skip
+    """`gradcheck` of the gradient of `func`: checks second-order gradients, with weights on the outputs.
+
+    Args:
+        grad_outputs: the outputs' weights, float64; some that are all different when None.
+        check_rev_over_rev: must be True.
+        check_fwd_over_rev: must be False: there is no forward mode.
+        gen_non_contig_grad_outputs: lay the weights out with gaps.
+        and those of `gradcheck`.
+    """
+    if check_fwd_over_rev or not check_rev_over_rev:
+        raise _C.ValueError("gradgradcheck: only backward over backward can be checked")
     inputs = _listed(inputs)
     wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+    given = None if grad_outputs is None else _listed(grad_outputs)
+
+    def weights_of(outputs):
+        if given is not None:
+            return list(given)
+        out = [(o.detach() * 0 + 1).cumsum(0).sin() if o.ndim else o.detach() * 0 + 1 for o in outputs]
+        return [_C.stack([w, w], -1)[..., 0] for w in out] if gen_non_contig_grad_outputs else out
 
     def first_order(*args):
         outputs = [o for o in _listed(func(*args)) if isinstance(o, Tensor) and o.requires_grad]
-        weights = [(o.detach() * 0 + 1).cumsum(0).sin() if o.ndim else o.detach() * 0 + 1 for o in outputs]
-        given = [x for x in args if isinstance(x, Tensor) and x.requires_grad]
-        return grad(outputs, given, weights, create_graph=True, allow_unused=True, materialize_grads=True)
+        inputs = [x for x in args if isinstance(x, Tensor) and x.requires_grad]
+        return grad(
+            outputs, inputs, weights_of(outputs), create_graph=True, allow_unused=True, materialize_grads=True
+        )
 
     if not wanted:
         raise _C.Error("gradgradcheck: no input requires a gradient")
@@ -383,4 +515,6 @@ def gradgradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_excepti
             atol=atol,
             rtol=rtol,
             raise_exception=raise_exception,
+            check_batched_grad=check_batched_grad,
+            masked=masked,
         )

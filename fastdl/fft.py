@@ -4,8 +4,9 @@ The transforms themselves have complex results, which fastdl has no dtype for; `
 parts side by side.
 """
 
-from .functions import arange, get_default_dtype
+from .functions import arange
 from .rearrange import roll
+from .settings import get_default_dtype
 from .tensor import ValueError
 
 __all__ = ["fftfreq", "fftshift", "ifftshift", "rfftfreq"]

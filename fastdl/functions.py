@@ -1,16 +1,15 @@
 """The functions of the top level: making tensors and computing with them."""
 
-from . import _C
+from . import _C, allocation
 from ._C import Tensor
-from .random import _like
+from .allocation import finish, like, size_of
+from .dtypes import preserve_format
 
 __all__ = [
-    "arange", "are_deterministic_algorithms_enabled", "as_tensor", "asarray", "cpu_level", "detach", "e", "empty",
-    "empty_cache", "empty_like", "empty_strided", "eye", "fill", "from_dlpack", "from_numpy", "full", "full_like", "get_default_device",
-    "get_default_dtype", "get_num_threads", "inf", "is_complex", "is_floating_point", "is_nonzero", "is_same_size",
-    "is_signed", "is_tensor", "linspace", "log_softmax", "logspace", "memory_stats", "nan", "newaxis", "numel", "ones",
-    "ones_like", "pi", "real", "reset_peak_memory_stats", "scalar_tensor", "set_default_device", "set_default_dtype",
-    "set_num_threads", "softmax", "tensor", "use_deterministic_algorithms", "zeros", "zeros_like",
+    "arange", "as_tensor", "asarray", "detach", "e", "empty", "empty_like", "empty_permuted", "empty_strided", "eye",
+    "fill", "from_dlpack", "from_numpy", "full", "full_like", "inf", "is_complex", "is_floating_point", "is_nonzero",
+    "is_same_size", "is_signed", "is_tensor", "linspace", "log_softmax", "logspace", "nan", "newaxis", "numel", "ones",
+    "ones_like", "pi", "real", "scalar_tensor", "softmax", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -18,16 +17,6 @@ e, inf, nan, pi = 2.718281828459045, float("inf"), float("nan"), 3.1415926535897
 newaxis = None
 
 # --- making tensors ---
-
-
-def _size(size):
-    return size[0] if len(size) == 1 and not isinstance(size[0], int) else size
-
-
-def _finish(t, requires_grad):
-    if requires_grad:
-        t.requires_grad = True
-    return t
 
 
 def tensor(data, *, dtype=None, device=None, requires_grad=False):
@@ -48,7 +37,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     tensor([[1, 2],
             [3, 4]])
     """
-    return _finish(_C.tensor_from(data, dtype, device), requires_grad)
+    return finish(_C.tensor_from(data, dtype, device), requires_grad)
 
 
 def as_tensor(data, dtype=None, device=None):
@@ -80,12 +69,12 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
         out = out.detach() if out is obj and out.requires_grad and not requires_grad else out
     if copy is False and not (out is obj or hasattr(obj, "__array_interface__") or isinstance(obj, Tensor)):
         raise _C.ValueError(f"asarray: {type(obj).__name__} cannot be shared; leave copy out")
-    return _finish(out, requires_grad)
+    return finish(out, requires_grad)
 
 
 def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
     """A 0-d tensor of a number, of the default dtype when None is given."""
-    return _finish(_C.full((), s, dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
+    return finish(_C.full((), s, dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
 
 
 def from_numpy(ndarray):
@@ -121,14 +110,14 @@ def from_dlpack(ext_tensor):
     return _C.from_dlpack(ext_tensor)
 
 
-def empty(*size, dtype=None, device=None, requires_grad=False):
+def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of undefined contents.
 
     Raises:
         ShapeError: a negative size.
         OutOfMemoryError: more memory than there is.
     """
-    return _finish(_C.empty(_size(size), dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
+    return finish(allocation.empty(size_of(sizes, size), dtype, device), requires_grad)
 
 
 def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False):
@@ -138,8 +127,26 @@ def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False)
         ShapeError: as many strides as sizes are needed.
     """
     last = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
-    memory = _C.empty((last,), dtype or _C.default_dtype(), device or _C.default_device())
-    return _finish(_C.as_strided(memory, size, stride, 0), requires_grad)
+    memory = allocation.empty((last,), dtype, device)
+    return finish(_C.as_strided(memory, size, stride, 0), requires_grad)
+
+
+def empty_permuted(size, physical_layout, *, dtype=None, device=None, requires_grad=False):
+    """A tensor of undefined contents whose dimensions lie in memory in the order `physical_layout`, outermost first.
+
+    Raises:
+        ValueError: no permutation of the dimensions.
+
+    >>> import fastdl as fd
+    >>> fd.empty_permuted((2, 3), (1, 0)).stride()
+    (1, 2)
+    """
+    if sorted(physical_layout) != list(range(len(size))):
+        raise _C.ValueError(f"empty_permuted: physical_layout {physical_layout} for {len(size)} dimensions")
+    stride, step = [0] * len(size), 1
+    for d in reversed(physical_layout):
+        stride[d], step = step, step * max(size[d], 1)
+    return empty_strided(size, stride, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
@@ -147,42 +154,48 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
     if dtype is None:
         kind = type(fill_value)
         dtype = _C.bool if kind is bool else _C.int64 if kind is int else _C.default_dtype()
-    return _finish(_C.full(size, fill_value, dtype, device or _C.default_device()), requires_grad)
+    return finish(_C.full(size, fill_value, dtype, device or _C.default_device()), requires_grad)
 
 
-def zeros(*size, dtype=None, device=None, requires_grad=False):
+def zeros(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of zeros.
 
     >>> import fastdl as fd
     >>> fd.zeros(2, 3).shape
     (2, 3)
     """
-    return _finish(_C.full(_size(size), 0, dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
+    return full(size_of(sizes, size), 0, dtype=dtype or _C.default_dtype(), device=device, requires_grad=requires_grad)
 
 
-def ones(*size, dtype=None, device=None, requires_grad=False):
+def ones(*sizes, size=None, dtype=None, device=None, requires_grad=False):
     """A tensor of ones."""
-    return _finish(_C.full(_size(size), 1, dtype or _C.default_dtype(), device or _C.default_device()), requires_grad)
+    return full(size_of(sizes, size), 1, dtype=dtype or _C.default_dtype(), device=device, requires_grad=requires_grad)
 
 
-def empty_like(input, *, dtype=None, device=None, requires_grad=False):
+def empty_like(input, *, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
     """A tensor of undefined contents with the shape, layout and, by default, the dtype of `input`."""
-    return _finish(_like(input, dtype, device), requires_grad)
+    return finish(like(input, dtype, device, memory_format), requires_grad)
 
 
-def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False):
+def full_like(
+    input, fill_value, *, dtype=None, device=None, requires_grad=False, memory_format=preserve_format
+):
     """A tensor filled with one value, like `input` otherwise."""
-    return _finish(_like(input, dtype, device).fill_(fill_value), requires_grad)
+    return finish(like(input, dtype, device, memory_format).fill_(fill_value), requires_grad)
 
 
-def zeros_like(input, *, dtype=None, device=None, requires_grad=False):
+def zeros_like(input, *, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
     """A tensor of zeros like `input`."""
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(
+        input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
+    )
 
 
-def ones_like(input, *, dtype=None, device=None, requires_grad=False):
+def ones_like(input, *, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
     """A tensor of ones like `input`."""
-    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(
+        input, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
+    )
 
 
 def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
@@ -205,7 +218,7 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
         dtype = _C.int64 if integers else _C.default_dtype()
     elif dtype is _C.int64:  # as in PyTorch, the fractions are cut off first
         start, end, step = int(start), int(end), int(step)
-    return _finish(_C.arange(start, end, step, dtype, device or _C.default_device()), requires_grad)
+    return finish(_C.arange(start, end, step, dtype, device or _C.default_device()), requires_grad)
 
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False):
@@ -228,7 +241,7 @@ def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False)
     values = _C.where(
         _C.lt(places, steps / 2), start + places * step, end - (steps - 1 - places) * step if steps > 1 else start
     )
-    return _finish(_C.to_dtype(values, dtype or _C.default_dtype()), requires_grad)
+    return finish(_C.to_dtype(values, dtype or _C.default_dtype()), requires_grad)
 
 
 def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
@@ -241,7 +254,7 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_
     if dtype is not None and not dtype.is_floating_point:
         start, end = int(start), int(end)
     powers = linspace(start, end, steps, dtype=_C.float64, device=device)
-    return _finish(_C.to_dtype(_C.pow(float(base), powers), dtype or _C.default_dtype()), requires_grad)
+    return finish(_C.to_dtype(_C.pow(float(base), powers), dtype or _C.default_dtype()), requires_grad)
 
 
 def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
@@ -254,7 +267,7 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
     """
     out = zeros(n, n if m is None else m, dtype=dtype, device=device)
     out.diagonal().fill_(1)
-    return _finish(out, requires_grad)
+    return finish(out, requires_grad)
 
 
 def is_tensor(obj):
@@ -338,99 +351,13 @@ def log_softmax(input, dim, *, dtype=None):
     return _C.log_softmax(input if dtype is None else input.to(dtype), dim)
 
 
-# --- the library's settings ---
-
-
-def get_default_dtype():
-    """The dtype of tensors made from Python floats: float32 unless it was set."""
-    return _C.default_dtype()
-
-
-def set_default_dtype(d):
-    """Sets the dtype of tensors made from Python floats.
-
-    Raises:
-        DTypeError: not a floating-point dtype.
-    """
-    _C.set_default_dtype(d)
-
-
-def get_default_device():
-    """The device of tensors made without naming one: the CPU unless set."""
-    return _C.default_device()
-
-
-def set_default_device(device):
-    """Sets the device of tensors made without naming one.
-
-    Raises:
-        DeviceError: there is no such device.
-
-    >>> import fastdl as fd
-    >>> fd.set_default_device("cpu")
-    >>> fd.zeros(2).device
-    device('cpu')
-    """
-    _C.set_default_device("cpu" if device is None else device)
-
-
-def use_deterministic_algorithms(mode, *, warn_only=False):
-    """Nothing to do: results are the same bits in every run, at any number of threads."""
-
-
-def are_deterministic_algorithms_enabled():
-    """True."""
-    return True
-
-
-def get_num_threads():
-    """The number of threads that kernels use."""
-    return _C.get_num_threads()
-
-
-def set_num_threads(n):
-    """Sets the number of threads that kernels use. Results are the same bits at any number.
-
-    Raises:
-        ValueError: n < 1.
-    """
-    _C.set_num_threads(n)
-
-
-def cpu_level():
-    """The CPU instruction set in use: 'base', 'avx2' or 'avx512' (environment variable FASTDL_ISA overrides)."""
-    return _C.cpu_level()
-
-
-def memory_stats():
-    """The CPU allocator's counters: bytes in use, cached and at the peak, blocks in use, allocations, cache misses.
-
-    >>> import fastdl as fd
-    >>> before = fd.memory_stats()["blocks_in_use"]
-    >>> x = fd.zeros(1000)
-    >>> fd.memory_stats()["blocks_in_use"] - before
-    1
-    """
-    return _C.memory_stats()
-
-
-def reset_peak_memory_stats():
-    """Starts the peak of `memory_stats` anew from what is in use now."""
-    _C.reset_peak_memory_stats()
-
-
-def empty_cache():
-    """Gives freed memory that the CPU allocator keeps for later back to the system."""
-    _C.empty_cache()
-
-
 def _sum_to_size(self, *size):
     """The sum over the dimensions that `size` lacks or has as 1: the gradient of broadcasting.
 
     Raises:
         ShapeError: `size` does not broadcast to the tensor's shape.
     """
-    size = tuple(_size(size))
+    size = tuple(size_of(size))
     lead = self.ndim - len(size)
     if lead < 0 or any(n not in (1, m) for n, m in zip(size, self.shape[max(lead, 0) :])):
         raise _C.ShapeError(f"sum_to_size: {size} does not broadcast to {tuple(self.shape)}")

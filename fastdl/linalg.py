@@ -8,7 +8,8 @@ of the pseudoinverse, Golub and Pereyra (1973). They are written in tensors' ops
 """
 
 from .elementwise import abs, gt, where
-from .functions import eye, full, ones_like, zeros
+from .functions import arange, eye, full, ones_like, zeros
+from .factors import householder_product, ldl_factor, ldl_factor_ex, ldl_solve
 from .host import HostOp, LinAlgError, from_host, to_host
 from .products import chain_matmul, matmul, matrix_power
 from .products import cross as _cross
@@ -22,7 +23,7 @@ from .tensor import DTypeError, ShapeError, Tensor, ValueError
 
 __all__ = [
     "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "householder_product",
-    "inv", "inv_ex", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
+    "inv", "inv_ex", "ldl_factor", "ldl_factor_ex", "ldl_solve", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
     "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals",
     "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
 ]  # fmt: skip
@@ -35,6 +36,7 @@ SignLogabsdet = result("sign", "logabsdet")
 LeastSquares = result("solution", "residuals", "rank", "singular_values")
 LU = result("P", "L", "U")
 Factors = result("LU", "pivots")
+FactorsInfo = result("LU", "pivots", "info")
 WithInfo = {name: result(name, "info") for name in ("L", "inverse", "result")}
 
 
@@ -579,6 +581,21 @@ def lu_factor(A, *, pivot=True):
     return Factors((packed, pivots))
 
 
+def lu_factor_ex(A, *, pivot=True, check_errors=False):
+    """`lu_factor` and an info that is 0, or the place of the first pivot that is 0.
+
+    Raises:
+        LinAlgError: `check_errors`, and there is such a pivot.
+    """
+    packed, pivots = lu_factor(A, pivot=pivot)
+    vanishes = _diagonal(packed.detach(), 0, -2, -1) == 0
+    places = where(vanishes, arange(1, vanishes.shape[-1] + 1, device=A.device), vanishes.shape[-1] + 1)
+    info = where(vanishes.any(-1), amin(places, -1), 0).int()
+    if check_errors and bool((info > 0).any()):
+        raise LinAlgError(f"lu_factor: a pivot is 0; input of shape {list(A.shape)}")
+    return FactorsInfo((packed, pivots, info))
+
+
 def _row_order(pivots, n):
     """The order of rows that exchanges one after the other give."""
     import numpy
@@ -620,21 +637,6 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
         return p @ solve_triangular(LU.mT, y, upper=True, unitriangular=True)
     y = solve_triangular(LU, p.mT @ B, upper=False, unitriangular=True)
     return solve_triangular(LU, y, upper=True)
-
-
-def householder_product(A, tau):
-    """The first columns of the product of reflections I - tau_i v_i v_i^T, v_i below the diagonal of column i."""
-    _check("householder_product", A)
-    m, n = A.shape[-2:]
-    k = tau.shape[-1]
-    if m < n or k > n or tau.shape[:-1] != A.shape[:-2]:
-        raise ShapeError(f"householder_product: A {list(A.shape)} and tau {list(tau.shape)} do not fit")
-    q = eye(m, n, dtype=A.dtype, device=A.device).expand((*A.shape[:-2], m, n))
-    vectors = tril(A, -1) + eye(m, n, dtype=A.dtype, device=A.device)
-    for i in reversed(range(k)):
-        v = vectors[..., i : i + 1]
-        q = q - tau[..., i, None, None] * (v @ (v.mT @ q))
-    return q
 
 
 # --- functions of matrices ---

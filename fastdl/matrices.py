@@ -4,8 +4,8 @@ from ._C import Tensor, ValueError
 from .results import result
 
 __all__ = [
-    "cholesky", "cholesky_inverse", "cholesky_solve", "det", "inverse", "logdet", "lu_solve", "lu_unpack", "matrix_exp",
-    "pca_lowrank", "pinverse", "qr", "slogdet", "svd", "svd_lowrank", "triangular_solve",
+    "cholesky", "cholesky_inverse", "cholesky_solve", "det", "geqrf", "inverse", "lobpcg", "logdet", "lu", "lu_solve",
+    "lu_unpack", "matrix_exp", "orgqr", "ormqr", "pca_lowrank", "pinverse", "qr", "slogdet", "svd", "svd_lowrank", "triangular_solve",
 ]  # fmt: skip
 
 USV = result("U", "S", "V")
@@ -66,6 +66,41 @@ def pinverse(input, rcond=1e-15):
     from .linalg import pinv
 
     return pinv(input, rtol=rcond)
+
+
+def lu(A, pivot=True, get_infos=False):
+    """See `fastdl.linalg.lu_factor`; with `get_infos`, `lu_factor_ex`."""
+    from .linalg import lu_factor, lu_factor_ex
+
+    return (lu_factor_ex if get_infos else lu_factor)(A, pivot=pivot)
+
+
+def geqrf(input):
+    """QR as LAPACK keeps it: R and, below it, the reflections whose product is Q; and their factors tau."""
+    from .factors import geqrf
+
+    return geqrf(input)
+
+
+def orgqr(input, input2):
+    """See `fastdl.linalg.householder_product`: Q from `geqrf`."""
+    from .linalg import householder_product
+
+    return householder_product(input, input2)
+
+
+def ormqr(input, input2, input3, left=True, transpose=False):
+    """Q, or Q^T if `transpose`, from `geqrf`, times `input3`; on the right of it unless `left`."""
+    from .factors import ormqr
+
+    return ormqr(input, input2, input3, left, transpose)
+
+
+def lobpcg(A, *args, **kwargs):
+    """The k largest (or smallest) eigenvalues of a symmetric matrix, and their vectors; see `fastdl.factors.lobpcg`."""
+    from .factors import lobpcg
+
+    return lobpcg(A, *args, **kwargs)
 
 
 def lu_solve(b, LU_data, LU_pivots):
@@ -166,7 +201,14 @@ def _stft(self, n_fft, *args, **kwargs):
     return stft(self, n_fft, *args, **kwargs)
 
 
+def _istft(self, n_fft, *args, **kwargs):
+    """See `fastdl.istft`."""
+    from .spectral import istft
+
+    return istft(self, n_fft, *args, **kwargs)
+
+
 for _name in __all__:
-    if _name not in ("lu_unpack", "pca_lowrank", "svd_lowrank"):
+    if _name not in ("lobpcg", "lu_unpack", "pca_lowrank", "svd_lowrank"):
         setattr(Tensor, _name, globals()[_name])
-Tensor.stft = _stft
+Tensor.stft, Tensor.istft = _stft, _istft

@@ -6,8 +6,8 @@ from .ordering import unique
 from .shaping import broadcast_tensors, diagonal_scatter
 
 __all__ = [
-    "argwhere", "diagonal_scatter", "index_copy", "index_fill", "index_put", "index_reduce", "masked_scatter", "put",
-    "scatter_reduce", "select_scatter", "slice_scatter", "take", "tril_indices", "triu_indices", "unravel_index",
+    "argwhere", "diagonal_scatter", "index_copy", "index_fill", "index_put", "index_reduce", "masked_scatter",
+    "nonzero_static", "put", "scatter_reduce", "segment_reduce", "select_scatter", "slice_scatter", "take", "tril_indices", "triu_indices", "unravel_index",
 ]  # fmt: skip
 
 
@@ -20,6 +20,22 @@ def argwhere(input):
             [1, 0]])
     """
     return _C.nonzero(input)
+
+
+def nonzero_static(input, *, size, fill_value=-1):
+    """The first `size` places of the elements that are not zero, (size, ndim), filled up with `fill_value`.
+
+    >>> import fastdl as fd
+    >>> fd.nonzero_static(fd.tensor([0, 7, 5]), size=3)
+    tensor([[ 1],
+            [ 2],
+            [-1]])
+    """
+    if size < 0:
+        raise _C.ValueError(f"nonzero_static: size {size} must not be negative")
+    places = _C.nonzero(input)[:size]
+    rest = _C.full((size - places.shape[0], input.ndim), fill_value, _C.int64, input.device)
+    return _C.cat([places, rest], 0)
 
 
 def take(input, index):
@@ -139,6 +155,59 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     return _C.scatter_reduce(input, dim, index, src, reduce, include_self)
 
 
+_SEGMENTS = {  # reduction: its name for scatter_reduce, the value of an empty segment
+    "sum": ("sum", 0.0), "mean": ("sum", float("nan")), "prod": ("prod", 1.0),
+    "max": ("amax", float("-inf")), "min": ("amin", float("inf")),
+}  # fmt: skip
+
+
+def segment_reduce(data, reduce, *, lengths=None, indices=None, offsets=None, axis=0, unsafe=False, initial=None):
+    """Sums, means, products or extremes of stretches that lie one after the other along `axis`.
+
+    Args:
+        data: floating point.
+        reduce: 'sum', 'mean', 'max', 'min' or 'prod'.
+        lengths: (*data.shape[:axis], segments): the stretches' lengths, which add up to the size of `axis`.
+        offsets: where they start and, last, where they end; instead of `lengths`.
+        axis: the last dimension of `lengths`, counted in `data`.
+        unsafe: do not check the lengths.
+        initial: takes part in every stretch; an empty one has this value (without it that of an empty sum, product, ...).
+
+    Raises:
+        ValueError: another `reduce`, neither lengths nor offsets, or lengths that do not add up.
+
+    >>> import fastdl as fd
+    >>> fd.segment_reduce(fd.tensor([1.0, 5.0, 2.0]), "max", lengths=fd.tensor([2, 0, 1]))
+    tensor([5., -inf, 2.])
+    """
+    if reduce not in _SEGMENTS:
+        raise _C.ValueError(f"segment_reduce: reduce {reduce!r}, expected one of {sorted(_SEGMENTS)}")
+    if (lengths is None) == (offsets is None) or indices is not None:
+        raise _C.ValueError("segment_reduce: expected either lengths or offsets, and no indices")
+    if lengths is None:
+        lengths = _C.sub(offsets[..., 1:], offsets[..., :-1])
+    lengths = lengths.to(_C.int64)
+    axis %= data.ndim
+    lead, size, count = data.shape[:axis], data.shape[axis], lengths.shape[-1]
+    if lengths.shape[:-1] != lead:
+        raise _C.ShapeError(f"segment_reduce: lengths {list(lengths.shape)} for data {list(data.shape)} and axis {axis}")
+    if not unsafe and not bool(_C.logical_and(_C.all(_C.ge(lengths, 0)), _C.all(_C.eq(_C.sum(lengths, -1), size)))):
+        raise _C.ValueError(f"segment_reduce: the lengths must not be negative and add up to {size}")
+    name, empty = _SEGMENTS[reduce]
+    rows = lead.numel()
+    segments = _C.repeat_interleave(_C.arange(0, rows * count, 1, _C.int64, data.device), _C.reshape(lengths, (-1,)))
+    flat = _C.reshape(data, (rows * size, -1))
+    index = _C.unsqueeze(segments, 1).expand(flat.shape)
+    start = empty if initial is None else float(initial)
+    neutral = 0.0 if name == "sum" and start != start else start
+    out = _C.full((rows * count, flat.shape[1]), neutral, data.dtype, data.device)
+    out = _C.scatter_reduce(out, 0, index, flat, name, True)
+    if reduce == "mean":
+        sizes = _C.unsqueeze(_C.reshape(lengths, (-1,)), 1)
+        out = _C.where(_C.eq(sizes, 0), start, _C.div(out, _C.clamp(sizes, 1, None)))
+    return _C.reshape(out, (*lead, count, *data.shape[axis + 1 :]))
+
+
 def masked_scatter(input, mask, source):
     """A copy of `input` with the elements of `source`, in order, where the mask (bool) holds.
 
@@ -226,7 +295,7 @@ def unravel_index(indices, shape):
 
 
 for _name in (
-    "argwhere", "index_copy", "index_fill", "index_reduce", "masked_scatter", "put", "select_scatter",
+    "argwhere", "index_copy", "index_fill", "index_reduce", "masked_scatter", "nonzero_static", "put", "select_scatter",
     "slice_scatter", "take",
 ):  # fmt: skip
     setattr(Tensor, _name, globals()[_name])

@@ -2,6 +2,7 @@
 
 from . import _C
 from ._C import Generator, Tensor, default_generator
+from .allocation import empty, finish, like, size_of
 from .autograd import no_grad
 
 __all__ = [
@@ -46,37 +47,19 @@ def set_rng_state(new_state):
 # --- random tensors ---
 
 
-def _like(input, dtype, device):
-    """Uninitialised memory in the layout of `input`, on its device unless another is named."""
-    if device is None or _C.device(device) == input.device:
-        return _C.empty_like(input, dtype or input.dtype)
-    return _C.empty(input.shape, dtype or input.dtype, device)
-
-
-def _new(size, dtype, device):
-    size = size[0] if len(size) == 1 and not isinstance(size[0], int) else size
-    return _C.empty(size, dtype or _C.default_dtype(), device or _C.default_device())
-
-
-def _finish(t, requires_grad):
-    if requires_grad:
-        t.requires_grad = True
-    return t
-
-
-def rand(*size, generator=None, dtype=None, device=None, requires_grad=False):
+def rand(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
     """Uniform numbers from [0, 1).
 
     >>> import fastdl as fd
     >>> fd.rand(2, 3).shape
     (2, 3)
     """
-    return _finish(_new(size, dtype, device).uniform_(0.0, 1.0, generator), requires_grad)
+    return finish(empty(size_of(sizes, size), dtype, device).uniform_(0.0, 1.0, generator), requires_grad)
 
 
-def randn(*size, generator=None, dtype=None, device=None, requires_grad=False):
+def randn(*sizes, size=None, generator=None, dtype=None, device=None, requires_grad=False):
     """Normal numbers of mean 0 and variance 1."""
-    return _finish(_new(size, dtype, device).normal_(0.0, 1.0, generator), requires_grad)
+    return finish(empty(size_of(sizes, size), dtype, device).normal_(0.0, 1.0, generator), requires_grad)
 
 
 def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False):
@@ -87,8 +70,8 @@ def randint(low, high=None, size=None, *, generator=None, dtype=None, device=Non
     """
     if size is None:
         low, high, size = 0, low, high
-    t = _C.empty(size, dtype or _C.int64, device or _C.default_device())
-    return _finish(_C.random_integers_(t, low, high, generator), requires_grad)
+    t = empty(size, dtype or _C.int64, device)
+    return finish(_C.random_integers_(t, low, high, generator), requires_grad)
 
 
 def randperm(n, *, generator=None, dtype=None, device=None):
@@ -103,19 +86,19 @@ def randperm(n, *, generator=None, dtype=None, device=None):
 
 def rand_like(input, *, dtype=None, device=None, requires_grad=False):
     """`rand` with the shape and, by default, the dtype of `input`."""
-    return _finish(_like(input, dtype, device).uniform_(), requires_grad)
+    return finish(like(input, dtype, device).uniform_(), requires_grad)
 
 
 def randn_like(input, *, dtype=None, device=None, requires_grad=False):
     """`randn` with the shape and, by default, the dtype of `input`."""
-    return _finish(_like(input, dtype, device).normal_(), requires_grad)
+    return finish(like(input, dtype, device).normal_(), requires_grad)
 
 
 def randint_like(input, low, high=None, *, dtype=None, device=None):
     """`randint` with the shape and, by default, the dtype of `input`."""
     if high is None:
         low, high = 0, low
-    return _C.random_integers_(_like(input, dtype, device), low, high, None)
+    return _C.random_integers_(like(input, dtype, device), low, high, None)
 
 
 def bernoulli(input, *, generator=None):
@@ -135,10 +118,7 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, device=N
     """
     tensors = [t for t in (mean, std) if isinstance(t, Tensor)]
     if not tensors:
-        return _finish(
-            _C.empty(size, dtype or _C.default_dtype(), device or _C.default_device()).normal_(mean, std, generator),
-            requires_grad,
-        )
+        return finish(empty(size, dtype, device).normal_(mean, std, generator), requires_grad)
     if isinstance(std, Tensor) and std.numel() and bool(_C.lt(std, 0).any()):
         raise _C.ValueError("normal: the standard deviations must not be negative")
     if not isinstance(std, Tensor) and std < 0:

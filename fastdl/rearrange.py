@@ -7,7 +7,7 @@ __all__ = [
     "broadcast_to", "cat", "chunk", "clone", "concat", "diagonal", "flatten", "flip", "gather", "index_add", "index_select",
     "masked_select", "movedim", "narrow", "nonzero", "permute", "repeat_interleave", "reshape", "roll", "scatter",
     "scatter_add", "select", "split", "squeeze", "stack", "swapaxes", "swapdims", "t", "take_along_dim", "tile",
-    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze",
+    "transpose", "tril", "triu", "unbind", "unflatten", "unsafe_chunk", "unsafe_split", "unsqueeze",
 ]  # fmt: skip
 
 
@@ -106,6 +106,9 @@ def split(tensor, split_size_or_sections, dim=0):
 def chunk(input, chunks, dim=0):
     """`input` cut into at most `chunks` views of equal size along `dim` (the last may be smaller)."""
     return _C.chunk(input, chunks, dim)
+
+
+unsafe_split, unsafe_chunk = split, chunk  # views here too; what is unsafe in PyTorch, writing to them, is checked
 
 
 def unbind(input, dim=0):

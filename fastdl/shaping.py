@@ -4,7 +4,7 @@ from . import _C
 from ._C import Tensor
 
 __all__ = [
-    "adjoint", "as_strided", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes",
+    "adjoint", "as_strided", "as_strided_scatter", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes",
     "broadcast_tensors", "cartesian_prod", "column_stack", "combinations", "concatenate", "diag", "diag_embed",
     "diagflat", "dsplit", "dstack", "fliplr", "flipud", "hsplit", "hstack", "meshgrid", "moveaxis", "permute_dims",
     "ravel", "rot90", "row_stack", "split_with_sizes", "tensor_split", "vander", "vsplit", "vstack",
@@ -334,6 +334,28 @@ def as_strided(input, size, stride, storage_offset=None):
     return _C.as_strided(input, size, stride, input.storage_offset() if storage_offset is None else storage_offset)
 
 
+def as_strided_scatter(input, src, size, stride, storage_offset=None):
+    """A copy of `input`'s elements with `src` in the place of `as_strided(input, size, stride, storage_offset)`.
+
+    Raises:
+        ShapeError: `src` has another shape than `size`.
+    """
+    if tuple(src.shape) != tuple(size):
+        raise _C.ShapeError(f"as_strided_scatter: src {list(src.shape)}, expected {list(size)}")
+    offset = input.storage_offset() if storage_offset is None else storage_offset
+    places = _C.arange(0, input._storage_bytes // input.itemsize, 1, _C.int64, input.device)
+    index = _C.as_strided(_C.as_strided(places, input.shape, input.stride(), input.storage_offset()), size, stride, offset)
+    # From places in memory to places in the order of the elements.
+    order = _C.reshape(_C.arange(0, input.numel(), 1, _C.int64, input.device), input.shape)
+    lookup = _C.full(places.shape, -1, _C.int64, input.device)
+    _C.as_strided(lookup, input.shape, input.stride(), input.storage_offset()).copy_(order)
+    index = lookup[_C.reshape(index, (-1,))]
+    if index.numel() and int(index.min()) < 0:
+        raise _C.IndexError(f"as_strided_scatter: size {list(size)} and stride {list(stride)} leave the input's elements")
+    flat = _C.scatter(_C.reshape(input, (-1,)), 0, index, _C.reshape(src, (-1,)).to(input.dtype))
+    return _C.reshape(flat, input.shape)
+
+
 # --- diagonals ---
 
 
@@ -406,7 +428,7 @@ def vander(x, N=None, increasing=False):
 
 
 for _name in (
-    "adjoint", "diag", "diag_embed", "diagflat", "diagonal_scatter", "dsplit", "fliplr", "flipud", "hsplit", "moveaxis",
+    "adjoint", "as_strided_scatter", "diag", "diag_embed", "diagflat", "diagonal_scatter", "dsplit", "fliplr", "flipud", "hsplit", "moveaxis",
     "ravel", "rot90", "split_with_sizes", "tensor_split", "vsplit",
 ):  # fmt: skip
     setattr(Tensor, _name, globals()[_name])

@@ -8,9 +8,15 @@ from ._C import Tensor
 from .elementwise import _composed, _into, erf, exp2, expm1, log1p, round, sigmoid
 
 __all__ = [
-    "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammainc", "gammaincc", "gammaln",
-    "i0", "i0e", "i1", "i1e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri",
-    "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy", "zeta",
+    "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "chebyshev_polynomial_t", "chebyshev_polynomial_u",
+    "chebyshev_polynomial_v", "chebyshev_polynomial_w", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2",
+    "expit", "expm1", "gammainc", "gammaincc", "gammaln", "hermite_polynomial_h", "hermite_polynomial_he", "i0", "i0e",
+    "i1", "i1e", "laguerre_polynomial_l", "legendre_polynomial_p", "log1p", "log_ndtr", "log_softmax", "logit",
+    "logsumexp", "modified_bessel_i0", "modified_bessel_i1", "modified_bessel_k0", "modified_bessel_k1",
+    "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "round", "scaled_modified_bessel_k0",
+    "scaled_modified_bessel_k1", "shifted_chebyshev_polynomial_t", "shifted_chebyshev_polynomial_u",
+    "shifted_chebyshev_polynomial_v", "shifted_chebyshev_polynomial_w", "sinc", "softmax", "spherical_bessel_j0",
+    "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip
 
 _SQRT_HALF = 0.7071067811865476
@@ -193,6 +199,9 @@ def i1e(input, *, out=None):
     return _into(out, _C.i1e(input))
 
 
+modified_bessel_i0, modified_bessel_i1 = i0, i1
+
+
 # --- logarithms and ratios ---
 
 
@@ -288,6 +297,18 @@ def log_softmax(input, dim, *, dtype=None):
 def logsumexp(input, dim, keepdim=False):
     """See `fastdl.logsumexp`."""
     return input.logsumexp(dim, keepdim)
+
+
+def __getattr__(name):
+    # Bessel functions of the other kinds and polynomials, which `import fastdl` does not wait for.
+    if name in __all__:
+        from importlib import import_module
+
+        for module in ("bessel", "polynomials"):
+            found = import_module(f".{module}", __package__)
+            if name in found.__all__:
+                return getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _polygamma_method(self, n):

@@ -2,12 +2,13 @@
 
 from .dtypes import float64
 from .elementwise import cos, mul, sqrt, square
-from .functions import get_default_dtype, linspace, ones
+from .functions import arange, linspace, ones, zeros
 from .host import HostOp
+from .settings import get_default_dtype
 from .special import i0
 from .tensor import DTypeError, ShapeError, ValueError
 
-__all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window", "stft"]
+__all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "istft", "kaiser_window", "stft"]
 
 _PI = 3.141592653589793
 
@@ -87,7 +88,7 @@ def _transform(n, count, normalized):
 
 def stft(
     input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect", normalized=False,
-    onesided=None, return_complex=None,
+    onesided=None, return_complex=None, align_to_window=None,
 ):  # fmt: skip
     """The Fourier transforms of overlapping frames, on the host through NumPy: real and imaginary parts.
 
@@ -102,6 +103,7 @@ def stft(
         normalized: divide by sqrt(n_fft).
         onesided: only the n_fft // 2 + 1 frequencies that are not the conjugates of others (default).
         return_complex: must be False or None: there are no complex tensors.
+        align_to_window: without `center`, whether the first window, rather than the first frame, begins at the start.
 
     Returns:
         (batch, frequencies, frames, 2).
@@ -126,11 +128,16 @@ def stft(
         raise ValueError(f"stft: n_fft {n_fft}, hop_length {hop}, win_length {length}")
     if window is not None and window.shape != (length,):
         raise ShapeError(f"stft: window {list(window.shape)}, expected [{length}]")
+    if align_to_window is not None and center:
+        raise ValueError("stft: align_to_window is for center=False")
     from .nn.functional import pad
 
     x = input if input.ndim == 2 else input[None]
     if center:
         x = pad(x[:, None], (n_fft // 2, n_fft // 2), pad_mode)[:, 0]
+    elif align_to_window:
+        left = (n_fft - length) // 2
+        x = pad(x, (left, n_fft - length - left))
     if x.shape[1] < n_fft:
         raise ShapeError(f"stft: {x.shape[1]} samples, expected at least n_fft = {n_fft}")
     frames = x.unfold(1, n_fft, hop)
@@ -141,3 +148,92 @@ def stft(
     count = n_fft // 2 + 1 if onesided is None or onesided else n_fft
     out = _transform(n_fft, count, normalized)(frames).transpose(1, 2)
     return out if input.ndim == 2 else out[0]
+
+
+def _inverse(n, count):
+    """The adjoint of `_transform` but for its scale: (..., count, 2) to the real signal (..., n), and its adjoint."""
+    onesided = count == n // 2 + 1 and n > 1
+
+    def forward(np, x):
+        y = x[..., 0] + 1j * x[..., 1]
+        return (np.fft.irfft(y, n) if onesided else np.fft.ifft(y).real).astype(x.dtype)
+
+    def back(np, g):
+        y = (np.fft.rfft(g) if onesided else np.fft.fft(g)) / n
+        if onesided:  # each stands for its conjugate too, but for the first and, of an even number, the last
+            y[..., 1 : (n + 1) // 2] *= 2
+        return np.stack([y.real, y.imag], -1).astype(g.dtype)
+
+    there = HostOp("istft", forward, lambda g, x, y: again(g[0]))
+    again = HostOp("istft backward", back, lambda g, x, y: there(g[0]))
+    return there
+
+
+def istft(
+    input, n_fft, hop_length=None, win_length=None, window=None, center=True, normalized=False, onesided=None,
+    length=None, return_complex=False,
+):  # fmt: skip
+    """The signal whose `stft`, with the same arguments, is closest to `input`: frames added up, divided by the windows.
+
+    Griffin and Lim, Signal estimation from modified short-time Fourier transform (1984).
+
+    Args:
+        input: (frequencies, frames, 2) or (batch, frequencies, frames, 2), real and imaginary parts as `stft` gives them.
+        n_fft, hop_length, win_length, window, center, normalized, onesided: those of `stft`.
+        length: of the signal; what the frames cover when None.
+        return_complex: must be False: there are no complex tensors.
+
+    Returns:
+        (batch, samples).
+
+    Raises:
+        ShapeError: another number of frequencies than n_fft has, no last dimension of 2, a window of another length.
+        ValueError: the windows leave a sample out.
+
+    >>> import fastdl as fd
+    >>> x = fd.arange(16.0)
+    >>> fd.allclose(fd.istft(fd.stft(x, 4, window=fd.hann_window(4)), 4, window=fd.hann_window(4)), x, atol=1e-5)
+    True
+    """
+    if return_complex:
+        raise DTypeError("istft: there are no complex tensors")
+    if input.ndim not in (3, 4) or input.shape[-1] != 2:
+        raise ShapeError(
+            f"istft: expected (frequencies, frames, 2) or (batch, frequencies, frames, 2), got {list(input.shape)}"
+        )
+    if input.dtype.name not in ("float32", "float64"):
+        raise DTypeError(f"istft: expected float32 or float64, got {input.dtype}")
+    hop = n_fft // 4 if hop_length is None else hop_length
+    width = n_fft if win_length is None else win_length
+    if n_fft < 1 or not 0 < hop <= width <= n_fft:
+        raise ValueError(f"istft: n_fft {n_fft}, hop_length {hop}, win_length {width}")
+    if window is not None and window.shape != (width,):
+        raise ShapeError(f"istft: window {list(window.shape)}, expected [{width}]")
+    x = input if input.ndim == 4 else input[None]
+    batch, count, frames = x.shape[:3]
+    onesided = count != n_fft if onesided is None else onesided
+    if count != (n_fft // 2 + 1 if onesided else n_fft) or frames < 1:
+        raise ShapeError(f"istft: {count} frequencies in {frames} frames, n_fft {n_fft} has "
+                         f"{n_fft // 2 + 1 if onesided else n_fft}")  # fmt: skip
+    from .nn.functional import pad
+
+    window = ones(width, dtype=x.dtype, device=x.device) if window is None else window
+    left = (n_fft - width) // 2
+    window = pad(window, (left, n_fft - width - left))
+    pieces = _inverse(n_fft, count)(x.transpose(1, 2)) * window
+    if normalized:
+        pieces = pieces * n_fft**0.5
+    total = n_fft + hop * (frames - 1)
+    places = (arange(frames, device=x.device)[:, None] * hop + arange(n_fft, device=x.device)).reshape(-1)
+    signal = zeros(batch, total, dtype=x.dtype, device=x.device).index_add(1, places, pieces.reshape(batch, -1))
+    weight = square(window).expand(frames, n_fft).reshape(-1)
+    weight = zeros(total, dtype=x.dtype, device=x.device).index_add(0, places, weight)
+    start = n_fft // 2 if center else 0
+    end = total - start if length is None else min(start + length, total)
+    weight = weight[start:end]
+    if weight.numel() and float(weight.detach().min()) < 1e-11:
+        raise ValueError("istft: the windows do not cover every sample")
+    signal = signal[:, start:end] / weight
+    if length is not None and signal.shape[1] < length:
+        signal = pad(signal, (0, length - signal.shape[1]))
+    return signal if input.ndim == 4 else signal[0]

@@ -6,7 +6,7 @@ from .results import MinMax, ValuesIndices, result
 
 __all__ = [
     "aminmax", "bincount", "cdist", "corrcoef", "cov", "cummax", "cummin", "cumprod", "cumulative_trapezoid", "diff", "dist",
-    "gradient", "histc", "histogram", "logcumsumexp", "nanmean", "nansum", "renorm", "trapezoid", "trapz",
+    "gradient", "histc", "histogram", "histogramdd", "logcumsumexp", "nanmean", "nansum", "renorm", "trapezoid", "trapz",
 ]  # fmt: skip
 
 HistBinEdges = result("hist", "bin_edges")
@@ -341,6 +341,56 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
     if density:
         hist = _C.div(_C.div(hist, _C.sum(hist)), diff(edges))
     return HistBinEdges((hist, edges))
+
+
+def histogramdd(input, bins, *, range=None, weight=None, density=False):
+    """`histogram` of points in several dimensions: counts in boxes, and for each dimension the boxes' edges.
+
+    Args:
+        input: (*, n), points of n coordinates.
+        bins: a number of intervals for each coordinate, one for all, or a sequence of vectors of edges.
+        range: low and high of each coordinate, one after the other.
+        weight: (*).
+
+    >>> import fastdl as fd
+    >>> fd.histogramdd(fd.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 0.0]]), 2).hist
+    tensor([[0., 1.],
+            [2., 0.]])
+    """
+    from .functions import linspace
+    from .ordering import searchsorted
+
+    points = _C.reshape(input.detach(), (-1, input.shape[-1]))
+    n = points.shape[1]
+    bins = [bins] * n if isinstance(bins, int) else list(bins)
+    if len(bins) != n or (range is not None and len(range) != 2 * n):
+        raise _C.ValueError(f"histogramdd: {len(bins)} bins and range {range} for points of {n} coordinates")
+    edges, places, inside = [], [], None
+    for d, b in enumerate(bins):
+        x = points[:, d].contiguous()
+        if isinstance(b, Tensor):
+            edges.append(b)
+        else:
+            limits = (0.0, 0.0) if range is None else range[2 * d : 2 * d + 2]
+            low, high = _range("histogramdd", x, *limits, widened=0.5)
+            edges.append(linspace(low, high, b + 1, dtype=input.dtype, device=input.device))
+        count = edges[d].numel() - 1
+        place = _C.sub(searchsorted(edges[d], x, right=True), 1)
+        places.append(_C.where(_C.eq(x, edges[d][-1]), count - 1, place))
+        within = _C.logical_and(_C.ge(places[d], 0), _C.lt(places[d], count))
+        inside = within if inside is None else _C.logical_and(inside, within)
+    shape = [e.numel() - 1 for e in edges]
+    index, total = _C.full((points.shape[0],), 0, _C.int64, input.device), 1
+    for place, count in zip(places, shape):
+        index, total = _C.add(_C.mul(index, count), place), total * count
+    each = _C.full(index.shape, 1.0, input.dtype, input.device) if weight is None else _C.reshape(weight.detach(), (-1,))
+    hist = _C.scatter_add(_C.full((total,), 0, input.dtype, input.device), 0, index[inside], each[inside])
+    hist = _C.reshape(hist, shape)
+    if density:
+        hist = _C.div(hist, _C.sum(hist))
+        for d, e in enumerate(edges):
+            hist = _C.div(hist, _C.reshape(diff(e), [-1 if i == d else 1 for i, _ in enumerate(edges)]))
+    return HistBinEdges((hist, tuple(edges)))
 
 
 # --- covariances ---

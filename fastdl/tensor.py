@@ -1,6 +1,6 @@
 """Methods of Tensor that are written in Python; the others come with the type from `_C`."""
 
-from . import _C
+from . import _C, autograd
 from ._C import (
     DeviceError,
     DTypeError,
@@ -8,6 +8,7 @@ from ._C import (
     IndexError,
     OutOfMemoryError,
     ShapeError,
+    Size,
     Tensor,
     ValueError,
     VersionError,
@@ -16,8 +17,8 @@ from .dtypes import channels_last, contiguous_format, preserve_format
 from .printing import to_text
 
 __all__ = [
-    "DTypeError", "DeviceError", "Error", "IndexError", "OutOfMemoryError", "ShapeError", "Tensor", "ValueError",
-    "VersionError",
+    "DTypeError", "DeviceError", "Error", "IndexError", "OutOfMemoryError", "ShapeError", "Size", "Tensor",
+    "ValueError", "VersionError",
 ]  # fmt: skip
 
 
@@ -66,8 +67,8 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
 
 @_method
 def type_method(self, dtype=None):
-    """The dtype's name when none is given, else the tensor of that dtype."""
-    return f"fastdl.{self.dtype.name}" if dtype is None else _C.to_dtype(self, dtype)
+    """The dtype's name when none is given, else the tensor of that dtype (or tensor type, such as `FloatTensor`)."""
+    return f"fastdl.{self.dtype.name}" if dtype is None else _C.to_dtype(self, getattr(dtype, "dtype", dtype))
 
 
 _contiguous = Tensor.contiguous
@@ -276,15 +277,11 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
         ShapeError: `gradient` is left out for a tensor of more than one element, or has another shape.
         Error: no history, or a graph freed by an earlier backward.
     """
-    keep = create_graph if retain_graph is None else retain_graph
     if inputs is None:
+        keep = create_graph if retain_graph is None else retain_graph
         _C.backward((self,), () if gradient is None else (gradient,), keep, create_graph)
-        return
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    grads = _C.grad((self,), () if gradient is None else (gradient,), inputs, keep, create_graph)
-    for x, g in zip(inputs, grads):
-        if g is not None:
-            x.grad = g if x.grad is None else x.grad + g
+    else:
+        autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 @_method
@@ -316,6 +313,13 @@ def register_post_accumulate_grad_hook(self, hook):
 def retain_grad(self):
     """Keeps the gradient of a tensor that is no leaf in its `.grad`."""
     _C.retain_grad(self)
+    self._retains_grad = not self.is_leaf
+
+
+Tensor.retains_grad = property(
+    lambda self: getattr(self, "_retains_grad", False), doc="Whether `retain_grad` was called on a tensor that is no leaf."
+)
+Tensor.grad_dtype = property(lambda self: self.dtype, doc="The dtype of the tensor's gradient: its own.")
 
 
 Tensor.grad_fn = property(_C.grad_fn, doc="The node that computed this tensor, or None for a leaf.")
@@ -354,13 +358,13 @@ _view = Tensor.view
 
 @_method
 def view(self, *shape):
-    """The same memory with another shape (one size may be -1).
+    """The same memory with another shape (one size may be -1), or read as another dtype, without history.
 
     Raises:
         ShapeError: another number of elements, or strides that do not allow it.
     """
     if len(shape) == 1 and isinstance(shape[0], _C.dtype):
-        raise DTypeError("view: reinterpreting memory as another dtype is not supported; use to()")
+        return self if shape[0] is self.dtype else _C.view_dtype(self, shape[0])
     return _view(self, *shape)
 
 
@@ -377,6 +381,98 @@ def _new(name):
 
 for _name in ("empty", "full", "ones", "tensor", "zeros"):
     _new(_name)
+
+
+@_method
+def as_subclass(self, cls):
+    """The same memory and history as an instance of a subclass of Tensor."""
+    if not issubclass(cls, Tensor):
+        raise TypeError(f"as_subclass: {cls.__name__} is no subclass of Tensor")
+    return cls.__new__(cls, self)
+
+
+@_method
+def index(self, indices):
+    """`self[indices]`, where None stands for all places of a dimension."""
+    return self[tuple(slice(None) if i is None else i for i in indices)]
+
+
+@_method
+def dim_order(self):
+    """The dimensions from the outermost to the innermost in memory."""
+    return tuple(sorted(range(self.ndim), key=lambda d: (-self._strides[d], d)))
+
+
+@_method
+def resolve_neg(self):
+    """The tensor itself: none is a view with other signs."""
+    return self
+
+
+@_method
+def to_dense(self, dtype=None, *, masked_grad=None):
+    """The tensor itself: all are dense."""
+    return self if dtype is None else self.to(dtype)
+
+
+def _answer(name, value, doc):
+    def method(self):
+        return value
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = doc
+    setattr(Tensor, name, method)
+
+
+_answer("is_neg", False, "False: no tensor is a view with other signs.")
+_answer("is_inference", False, "False: see `fastdl.is_inference`.")
+for _name in ("is_meta", "is_mps", "is_xla"):
+    setattr(Tensor, _name, property(lambda self: False, doc="False: there are tensors on the CPU and on CUDA devices."))
+Tensor.const_data_ptr = Tensor.data_ptr
+
+
+@_method
+def pin_memory(self, device=None):
+    """The tensor itself: copies to a GPU wait for pageable memory, and no more than that."""
+    return self
+
+
+@_method
+def is_pinned(self, device=None):
+    """Whether the memory is locked for copies to a GPU: never."""
+    return False
+
+
+@_method
+def record_stream(self, stream):
+    """Nothing to do: freed memory of a GPU is used again in the order of the stream that it was freed on."""
+
+
+@_method
+def apply_(self, callable):
+    """Writes callable(number) to each element, in place: Python on the CPU, for what no op does.
+
+    >>> import fastdl as fd
+    >>> fd.tensor([1.0, 2.0]).apply_(lambda v: v + 0.5)
+    tensor([1.5000, 2.5000])
+    """
+    return _by_element("apply_", self, callable)
+
+
+@_method
+def map_(self, tensor, callable):
+    """Writes callable(number, number of `tensor`) to each element, in place; `tensor` broadcasts."""
+    return _by_element("map_", self, callable, tensor.expand(self.shape))
+
+
+def _by_element(name, self, function, *others):
+    if self.requires_grad:
+        raise Error(f"{name}: the tensor requires a gradient, which Python's numbers do not carry; use detach()")
+    if self.is_cuda:
+        raise DeviceError(f"{name}: the tensor is on {self.device}, expected the CPU")
+    columns = [t.reshape(-1).tolist() for t in (self, *others)]
+    values = [function(*row) for row in zip(*columns)]
+    return self.copy_(_C.tensor_from(values, None, self.device).reshape(self.shape)) if values else self
 
 
 # --- printing ---

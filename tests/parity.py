@@ -47,11 +47,11 @@ LEFT_OUT = {
     "nn.Uninitialized*": "part of lazy modules",
     "nn.functional.*scaled_*mm": "products in formats of one vendor's tensor cores",
     "nn.functional.grouped_mm": "grouped products of bfloat16, for GPUs",
-    "nn.functional.native_channel_shuffle": "an alias of channel_shuffle for one backend",
+    "*native_channel_shuffle": "an alias of channel_shuffle for one backend",
     "nn.functional.*_torch_function*": "how PyTorch dispatches to subclasses",
     "nn.functional.boolean_dispatch": "a helper of PyTorch's own",
     "nn.functional.assert_int_or_pair": "a helper of PyTorch's own",
-    "nn.functional.conv_tbc": "not in PyTorch's documentation",
+    "*conv_tbc": "not in PyTorch's documentation",
     **dict.fromkeys(
         (
             f"nn.init.{name}"
@@ -70,6 +70,50 @@ LEFT_OUT = {
             )
         ),
         "deprecated in PyTorch for the name with an underscore",
+    ),
+    **dict.fromkeys(
+        (
+            *("fft.fft", "fft.fft2", "fft.fftn", "fft.hfft*", "fft.ifft", "fft.ifft2", "fft.ifftn", "fft.ihfft*"),
+            *("fft.irfft*", "fft.rfft", "fft.rfft2", "fft.rfftn", "linalg.eig", "linalg.eigvals"),
+            *("Tensor.cfloat", "Tensor.cdouble", "Tensor.chalf"),
+        ),
+        "complex numbers",
+    ),
+    **dict.fromkeys(
+        (
+            *("hspmm", "smm", "sspaddmm", "Tensor.smm", "Tensor.sspaddmm", "Tensor.coalesce", "Tensor.is_coalesced"),
+            *("Tensor.col_indices", "Tensor.crow_indices", "Tensor.dense_dim", "Tensor.indices", "Tensor.values"),
+            "autograd.enforce_grad_layout_policy",
+        ),
+        "sparse layouts",
+    ),
+    **dict.fromkeys(
+        (
+            *("fork", "wait", "import_ir_module*", "parse_ir", "parse_schema", "parse_type_comment"),
+            *("merge_type_from_type_comment", "unify_type_list"),
+        ),
+        "parts of TorchScript",
+    ),
+    **dict.fromkeys(("cond", "while_loop"), "control flow for PyTorch's compiler; Python's if and while do"),
+    **dict.fromkeys(
+        ("compiled_with_cxx11_abi", "init_num_threads", "thread_safe_generator", "autograd.NestedIOFunction"),
+        "a part of PyTorch's own machinery",
+    ),
+    "autograd.variable": "a module that imports Variable",
+    "get_device_module": "there is one module for devices, fastdl.cuda",
+    "hash_tensor": "its result is uint64, a dtype that is not here",
+    "Tensor.short": "int16 is not among the dtypes",
+    "*warn_always*": "warnings are Python's own, shown as its filters say",
+    "Tensor.qscheme": "quantized dtypes",
+    "Tensor.module_load": "how PyTorch loads states into subclasses of Tensor",
+    "Tensor.to_padded_tensor": "nested tensors",
+    "optim.lr_scheduler.Optimizer": "an import of that module; fastdl.optim.Optimizer",
+    **dict.fromkeys(
+        (
+            *("utils.data.*DataPipe", "utils.data.DataChunk", "utils.data.functional_datapipe"),
+            *("utils.data.guaranteed_datapipes_determinism", "utils.data.runtime_validation_disabled"),
+        ),
+        "data pipes, which PyTorch no longer develops",
     ),
     "*_copy": "functions of PyTorch's functionalization",
     "*sparse*": "sparse layouts",

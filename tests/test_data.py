@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastdl as fd
+from fastdl import data
 from fastdl.data import (
     BatchSampler,
     ConcatDataset,
@@ -421,3 +422,72 @@ def test_custom_sampler_base_class():
         iter(type("Plain", (Sampler,), {})())
     with pytest.raises(NotImplementedError, match="Plain must define __getitem__"):
         type("Plain", (Dataset,), {})()[0]
+
+
+# --- streams ---
+
+
+class Stream(data.IterableDataset):
+    """Numbers from 0 on: all of them, or in a worker process those that are its own."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def __iter__(self):
+        info = data.get_worker_info()
+        first, step = (0, 1) if info is None else (info.id, info.num_workers)
+        return iter(range(first, self.count, step))
+
+    def __len__(self):
+        return self.count
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_stream_is_cut_into_batches(drop_last):
+    loader = data.DataLoader(Stream(7), batch_size=3, drop_last=drop_last)
+    expected = [[0, 1, 2], [3, 4, 5], [6]][: 2 if drop_last else 3]
+    for _ in range(2):
+        assert [b.tolist() for b in loader] == expected
+    assert len(loader) == len(expected)
+    assert list(data.DataLoader(Stream(3), batch_size=None)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_each_worker_has_a_part_of_the_stream(persistent):
+    loader = data.DataLoader(Stream(11), batch_size=2, num_workers=2, persistent_workers=persistent, timeout=60)
+    for _ in range(2):
+        assert [b.tolist() for b in loader] == [[0, 2], [1, 3], [4, 6], [5, 7], [8, 10], [9]]
+    if persistent:
+        for pool in loader._pool:
+            pool.close()
+
+
+def test_streams_chain_and_datasets_stack():
+    assert list(Stream(2) + Stream(3)) == [0, 1, 0, 1, 2] and len(Stream(2) + Stream(3)) == 5
+    with pytest.raises(TypeError, match="expected IterableDatasets, got list"):
+        list(data.ChainDataset([[1, 2]]))
+    stacked = data.StackDataset(fd.arange(4), ["a", "b", "c", "d"])
+    assert [(int(x), y) for x, y in (stacked[i] for i in range(4))][3] == (3, "d") and len(stacked) == 4
+    batch = next(iter(data.DataLoader(data.StackDataset(x=fd.arange(4), y=[1.0, 2.0, 3.0, 4.0]), batch_size=4)))
+    assert batch["x"].tolist() == [0, 1, 2, 3] and batch["y"].dtype is fd.float64
+    for arguments in ((), ([1], [1, 2])):
+        with pytest.raises(ValueError, match="StackDataset"):
+            data.StackDataset(*arguments)
+    with pytest.raises(ValueError, match="excludes shuffle"):
+        data.DataLoader(Stream(2), shuffle=True)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_processes_share_an_epoch(drop_last, monkeypatch):
+    samplers = [data.DistributedSampler(range(10), 3, rank, seed=5, drop_last=drop_last) for rank in range(3)]
+    parts = [list(s) for s in samplers]
+    assert {len(p) for p in parts} == {len(s) for s in samplers} == {3 if drop_last else 4}
+    assert len({i for p in parts for i in p}) == (9 if drop_last else 10)
+    for s in samplers:
+        s.set_epoch(1)
+    assert [list(s) for s in samplers] != parts
+    with pytest.raises(ValueError, match="num_replicas and rank"):
+        data.DistributedSampler(range(3))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert list(data.DistributedSampler(range(4), shuffle=False)) == [1, 3]

@@ -16,6 +16,7 @@ struct EngineOps {
   void (*add_in_place)(const Tensor& a, const Tensor& b);
   void (*copy)(const Tensor& to, const Tensor& from);
   Tensor (*as_strided)(const Tensor& t, const Shape& shape, const Shape& strides, int64_t offset);
+  bool (*has_nan)(const Tensor& t);
 };
 void set_engine_ops(const EngineOps& ops);
 const EngineOps& engine_ops();

@@ -11,6 +11,7 @@ namespace fastdl {
 namespace {
 thread_local bool tls_grad = true;
 thread_local bool tls_inference = false;
+thread_local bool tls_anomaly = false;
 std::atomic<uint64_t> last_sequence{0};
 int64_t next_hook_id = 0;
 }  // namespace
@@ -20,6 +21,8 @@ bool grad_enabled() { return tls_grad; }
 void set_grad_enabled(bool on) { tls_grad = on; }
 bool inference_mode() { return tls_inference; }
 void set_inference_mode(bool on) { tls_inference = on; }
+bool anomaly_mode() { return tls_anomaly; }
+void set_anomaly_mode(bool on) { tls_anomaly = on; }
 
 SavedTensor save(const Tensor& t) {
   SavedTensor s;

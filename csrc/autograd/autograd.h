@@ -17,6 +17,9 @@ namespace fastdl {
 bool grad_enabled();
 void set_grad_enabled(bool on);
 bool inference_mode();
+// Every gradient is searched for NaN, and the op that gave the first one is named in an error.
+bool anomaly_mode();
+void set_anomaly_mode(bool on);
 void set_inference_mode(bool on);
 class GradMode {  // scope
  public:

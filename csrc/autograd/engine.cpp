@@ -96,6 +96,7 @@ class Walk {
         GradCall call(node, s.grads, wanted(node));
         node.apply(call);
         TensorList& out = call.results();
+        if (FASTDL_UNLIKELY(anomaly_mode())) check_for_nan(node, out);
         for (size_t i = 0; i < out.size(); ++i) {
           const Edge& e = node.edges[i];
           if (out[i].defined() && e.node) arrive(states_[e.node->walk_index], e.input_nr, std::move(out[i]), &node);
@@ -107,6 +108,13 @@ class Walk {
   }
 
  private:
+  static void check_for_nan(const Node& node, const TensorList& gradients) {
+    for (size_t i = 0; i < gradients.size(); ++i)
+      if (gradients[i].defined() && engine_ops().has_nan(gradients[i]))
+        throw Error(str("backward: ", node.name(), " gives NaN as the gradient of its input ", i, ", a tensor of shape ",
+                        gradients[i].shape(), " (detect_anomaly)"));
+  }
+
   uint64_t wanted(const Node& node) const {
     uint64_t mask = 0;
     for (size_t i = 0; i < node.edges.size(); ++i) {

@@ -92,6 +92,8 @@ void init_autograd(PyObject* module) {
   m.def("set_grad_enabled", &set_grad_enabled);
   m.def("is_inference_mode_enabled", &inference_mode);
   m.def("set_inference_mode", &set_inference_mode);
+  m.def("is_anomaly_enabled", &anomaly_mode);
+  m.def("set_anomaly_enabled", &set_anomaly_mode);
 
   const auto device_type = [](py::object name) { return device_from(name.ptr()).type; };
   m.def("is_autocast_enabled", [=](py::object device) { return autocast::settings(device_type(device)).enabled; });

@@ -12,6 +12,7 @@
 #include "bind/module_type.h"
 #include "bind/observe.h"
 #include "bind/ops.h"
+#include "bind/size_type.h"
 #include "bind/types.h"
 #include "core/allocator.h"
 #include "core/cgroup.h"
@@ -96,11 +97,13 @@ PYBIND11_MODULE(_C, m) {
   configure_memory();
   set_kernel_table(DeviceType::cpu, &cpu::kernels());
   set_engine_ops({ops::add, ops::zeros, ops::ones_like, ops::clone, [](const Tensor& a, const Tensor& b) { ops::add_(a, b); },
-                  [](const Tensor& to, const Tensor& from) { ops::copy_(to, from); }, ops::as_strided});
+                  [](const Tensor& to, const Tensor& from) { ops::copy_(to, from); }, ops::as_strided,
+                  [](const Tensor& t) { return ops::item_scalar(ops::any(ops::isnan(t), {}, false)).i != 0; }});
   set_blocking_hooks({[]() -> void* { return PyEval_SaveThread(); },
                       [](void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }});
 
-  if (!bind::init_errors(m.ptr()) || !bind::init_tensor_type(m.ptr()) || !bind::init_module_type(m.ptr()))
+  if (!bind::init_errors(m.ptr()) || !bind::init_size_type(m.ptr()) || !bind::init_tensor_type(m.ptr()) ||
+      !bind::init_module_type(m.ptr()))
     throw py::error_already_set();
   bind::init_types(m.ptr());
   bind::init_interop(m.ptr());

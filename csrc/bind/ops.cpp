@@ -58,6 +58,7 @@ void init_ops(PyObject* m) {
   def<&ops::to_dtype>(m, "to_dtype(input, dtype)");
   def<&ops::to_device>(m, "to_device(input, device, non_blocking=False)");
   def<&ops::to_channels_last>(m, "to_channels_last(input)");
+  def<&ops::view_dtype>(m, "view_dtype(input, dtype)");
   method<&ops::copy_>("copy_(self, src: number)");
 
   // --- elementwise ---

@@ -7,6 +7,7 @@
 #include "bind/indexing.h"
 #include "bind/interop.h"
 #include "bind/observe.h"
+#include "bind/size_type.h"
 #include "core/accelerator.h"
 #include "ops/autocast.h"
 
@@ -56,9 +57,17 @@ void dealloc(PyObject* self) {
   Py_DECREF(type);
 }
 
+// Tensor(2, 3) and Tensor(size) have undefined contents; Tensor(data) has the data, as a tensor of the default dtype.
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   return guarded([&]() -> PyObject* {
     PyObject* data = nullptr;
+    const Py_ssize_t n = PyTuple_GET_SIZE(args);
+    if (n > 0 && !kwargs) {
+      PyObject* first = PyTuple_GET_ITEM(args, 0);
+      if (PyLong_CheckExact(first)) return alloc(type, ops::empty(shape_from(args), default_dtype(), default_device()));
+      if (n == 1 && is_size(first)) return alloc(type, ops::empty(shape_from(first), default_dtype(), default_device()));
+      if (n == 1 && (PyFloat_Check(first) || PyBool_Check(first))) wrong_type("sizes, a sequence or a tensor", first);
+    }
     static const char* names[] = {"data", nullptr};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Tensor", const_cast<char**>(names), &data)) return nullptr;
     if (!data || data == Py_None) return alloc(type, ops::empty({0}, default_dtype()));
@@ -192,7 +201,7 @@ PyObject* iterate(PyObject* self) {
 
 // --- attributes ---
 #define SELF unwrap(self)
-PyObject* get_shape(PyObject* self, void*) { return to_python(SELF.shape()); }
+PyObject* get_shape(PyObject* self, void*) { return size_from(SELF.shape()); }
 PyObject* get_dtype(PyObject* self, void*) { return to_python(SELF.dtype()); }
 PyObject* get_device(PyObject* self, void*) { return device_object(SELF.device()); }
 PyObject* get_ndim(PyObject* self, void*) { return PyLong_FromLong(SELF.ndim()); }
@@ -222,6 +231,7 @@ PyObject* get_matrix_transposed(PyObject* self, void*) {
 }
 PyObject* get_strides(PyObject* self, void*) { return to_python(SELF.strides()); }
 PyObject* get_storage_offset(PyObject* self, void*) { return PyLong_FromLongLong(SELF.storage_offset()); }
+PyObject* get_storage_bytes(PyObject* self, void*) { return PyLong_FromSize_t(SELF.impl()->storage->bytes()); }
 PyObject* get_data_ptr(PyObject* self, void*) { return PyLong_FromVoidPtr(SELF.data()); }
 PyObject* get_is_contiguous(PyObject* self, void*) { return PyBool_FromLong(SELF.is_contiguous()); }
 PyObject* get_is_channels_last(PyObject* self, void*) { return PyBool_FromLong(SELF.is_channels_last()); }
@@ -303,6 +313,7 @@ PyGetSetDef attributes[] = {
     {"itemsize", get_itemsize, nullptr, "Bytes of one element.", nullptr},
     {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
     {"_strides", get_strides, nullptr, nullptr, nullptr},
+    {"_storage_bytes", get_storage_bytes, nullptr, nullptr, nullptr},
     {"_storage_offset", get_storage_offset, nullptr, nullptr, nullptr},
     {"_data_ptr", get_data_ptr, nullptr, nullptr, nullptr},
     {"_is_contiguous", get_is_contiguous, nullptr, nullptr, nullptr},

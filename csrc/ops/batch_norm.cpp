@@ -110,7 +110,7 @@ Tensor batch_norm(const Tensor& input, const OptionalTensor& running_mean, const
              if (has_weight) weight = c(w);
              if (grad_enabled()) return composed_gradients(c, input, weight, s, training, eps);
              const BatchNormShape shape = kernel_shape(input);
-             const Tensor gy = is_rows(input) && input.ndim() > 2 ? to_channels_last(c.grad()) : contiguous(c.grad());
+             const Tensor gy = is_rows(input) && input.ndim() > 2 ? channels_innermost(c.grad()) : contiguous(c.grad());
              Tensor gx, gw, gb;
              if (c.wants(0)) gx = empty_like(input);
              if (c.wants(1)) gw = make_empty({shape.channels}, weight->dtype(), input.device());

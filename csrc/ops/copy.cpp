@@ -62,6 +62,10 @@ Tensor to_device(const Tensor& t, Device asked, bool non_blocking) {
 
 Tensor to_channels_last(const Tensor& t) {
   if (t.ndim() != 4) throw ShapeError(str("channels_last: expected 4 dimensions (N, C, H, W), got shape ", t.shape()));
+  return channels_innermost(t);
+}
+
+Tensor channels_innermost(const Tensor& t) {
   if (t.is_channels_last()) return t;
   return copied("to_channels_last", t, make_empty_strided(t.shape(), channels_last_strides(t.shape()), t.dtype(), t.device()));
 }

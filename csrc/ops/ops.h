@@ -62,6 +62,7 @@ Scalar item_scalar(const Tensor& t);
 
 // --- views.cpp: the same memory; their gradients are views or writes into zeros ---
 Tensor as_strided(const Tensor& t, const Shape& shape, const Shape& strides, int64_t offset);  // offset from t's storage
+Tensor view_dtype(const Tensor& t, DType dtype);        // the same bytes, read as another type; without history
 Tensor view(const Tensor& t, const Shape& shape);       // one size may be -1; throws when strides do not allow it
 Tensor reshape(const Tensor& t, const Shape& shape);    // a view where possible, else a copy
 Tensor flatten(const Tensor& t, int64_t start_dim, int64_t end_dim);
@@ -89,6 +90,8 @@ Tensor contiguous(const Tensor& t);                     // t itself if it is
 Tensor clone(const Tensor& t);                          // dense, in t's layout
 Tensor to_dtype(const Tensor& t, DType dtype);          // t itself if it is
 Tensor to_channels_last(const Tensor& t);
+// Of vectors (N, C, L) too: what is_channels_last says of them.
+Tensor channels_innermost(const Tensor& t);
 // t itself if it is there; else dense, in t's layout. Without waiting for pinned memory to be read, if asked.
 Tensor to_device(const Tensor& t, Device device, bool non_blocking = false);
 Tensor copy_(const Tensor& self, const Tensor& source); // broadcast and cast into self

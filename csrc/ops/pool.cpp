@@ -33,7 +33,7 @@ Tensor from_images(Tensor t, const Tensor& input, int dims) {
   return input.ndim() == dims + 2 ? t : squeeze(t, Shape{0});
 }
 Tensor dense(const Tensor& images) { return images.is_channels_last() ? images : contiguous(images); }
-Tensor in_layout(const Tensor& t, bool channels_last) { return channels_last ? to_channels_last(t) : contiguous(t); }
+Tensor in_layout(const Tensor& t, bool channels_last) { return channels_last ? channels_innermost(t) : contiguous(t); }
 Tensor empty_images(const Shape& shape, DType dtype, Device device, bool channels_last) {
   return channels_last ? make_empty_strided(shape, channels_last_strides(shape), dtype, device)
                        : make_empty(shape, dtype, device);

@@ -112,6 +112,29 @@ Tensor strided_gradient(const Tensor& g, const Shape& shape, const Shape& stride
 
 }  // namespace
 
+Tensor view_dtype(const Tensor& t, DType dtype) {
+  const int64_t from = size_of(t.dtype()), to = size_of(dtype);
+  Shape shape = t.shape(), strides = t.strides();
+  if (from != to) {
+    const int last = t.ndim() - 1;
+    const auto refuse = [&](const char* why) {
+      throw ShapeError(str("view: ", name_of(t.dtype()), " of shape ", t.shape(), " and strides ", t.strides(), " as ",
+                           name_of(dtype), ": ", why));
+    };
+    if (last < 0) refuse("a 0-d tensor can only be read as a type of the same size");
+    if (shape[last] != 1 && strides[last] != 1) refuse("the elements of the last dimension must lie side by side");
+    shape[last] = shape[last] * from / to;
+    if (shape[last] * to != t.shape()[last] * from) refuse("the last dimension does not divide into whole elements");
+    if (t.storage_offset() * from % to) refuse("the first element is not aligned");
+    for (int i = 0; i < last; ++i) {
+      if (strides[i] * from % to) refuse("the strides do not divide into whole elements");
+      strides[i] = strides[i] * from / to;
+    }
+    strides[last] = 1;
+  }
+  return make_tensor(t.storage(), t.data(), shape, strides, dtype);
+}
+
 Tensor as_strided(const Tensor& t, const Shape& shape, const Shape& strides, int64_t offset) {
   if (shape.size() != strides.size())
     throw ShapeError(str("as_strided: shape ", shape, " and strides ", strides, " have different lengths"));

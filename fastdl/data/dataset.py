@@ -1,4 +1,4 @@
-"""Datasets: anything with ``__getitem__`` and ``__len__``."""
+"""Datasets: anything with ``__getitem__`` and ``__len__``, or with ``__iter__`` alone."""
 
 import bisect
 import itertools
@@ -27,6 +27,89 @@ class Dataset:
 
     def __add__(self, other):
         return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset):
+    """A stream of samples. Subclasses define ``__iter__()``, and ``__len__()`` where the number is known.
+
+    With worker processes each one iterates over a copy of the dataset: :func:`get_worker_info` tells a copy which part of
+    the stream is its own. Batches are taken from the workers in turn.
+
+    Source: ``torch.utils.data.IterableDataset``.
+
+    Example:
+        >>> class Count(IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter(range(3))
+        >>> list(Count() + Count())
+        [0, 1, 2, 0, 1, 2]
+    """
+
+    def __iter__(self):
+        raise NotImplementedError(f"{type(self).__name__} must define __iter__()")
+
+    def __add__(self, other):
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset):
+    """Streams one after the other.
+
+    Args:
+        datasets: iterable datasets.
+
+    Raises:
+        TypeError: (while iterating) one is no IterableDataset.
+
+    Source: ``torch.utils.data.ChainDataset``.
+    """
+
+    def __init__(self, datasets):
+        self.datasets = datasets
+
+    def __iter__(self):
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise TypeError(f"ChainDataset: expected IterableDatasets, got {type(dataset).__name__}")
+            yield from dataset
+
+    def __len__(self):
+        return sum(len(dataset) for dataset in self.datasets)
+
+
+class StackDataset(Dataset):
+    """Datasets side by side: sample ``i`` is the tuple of their samples ``i``, or a dict of them by the given names.
+
+    Args:
+        *args: datasets of the same length, or
+        **kwargs: such datasets by name.
+
+    Raises:
+        ValueError: no dataset, positions and names mixed, or lengths that differ.
+
+    Source: ``torch.utils.data.StackDataset``.
+
+    Example:
+        >>> StackDataset(image=["a", "b"], label=[0, 1])[1]
+        {'image': 'b', 'label': 1}
+    """
+
+    def __init__(self, *args, **kwargs):
+        if bool(args) == bool(kwargs):
+            raise ValueError("StackDataset: expected datasets by position, or by name")
+        self.datasets = args or kwargs
+        lengths = [len(dataset) for dataset in args or kwargs.values()]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"StackDataset: the datasets must have the same length, got {lengths}")
+        self._length = lengths[0]
+
+    def __getitem__(self, index):
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __len__(self):
+        return self._length
 
 
 class TensorDataset(Dataset):

@@ -4,6 +4,8 @@ The random ones draw one seed from the default generator each time that they are
 they were given), so the order of an epoch is a function of the generator's state at its start.
 """
 
+import os
+
 import fastdl as fd
 
 
@@ -209,6 +211,62 @@ class WeightedRandomSampler(_IndexSampler):
             keys[positive] = np.log1p(-uniform[positive]) / self.weights[positive]
             drawn = np.argsort(-keys, kind="stable")[: self.num_samples]
         return fd.from_numpy(drawn.astype(np.int64))
+
+    def __len__(self):
+        return self.num_samples
+
+
+class DistributedSampler(Sampler):
+    """The part of an epoch's order that one of several processes visits; together they visit everything.
+
+    Args:
+        dataset: the dataset.
+        num_replicas, rank: the number of processes and this one's; from the environment variables WORLD_SIZE and RANK,
+            which launchers set, when None.
+        shuffle: a new random order every epoch, the same in every process.
+        seed: of that order, with the number given to ``set_epoch``.
+        drop_last: leave out what does not divide, rather than visit some samples twice.
+
+    Raises:
+        ValueError: no number of processes, or a rank outside it.
+
+    Source: ``torch.utils.data.DistributedSampler``.
+
+    Example:
+        >>> [list(DistributedSampler("abcde", 2, rank, shuffle=False)) for rank in range(2)]
+        [[0, 2, 4], [1, 3, 0]]
+    """
+
+    def __init__(self, dataset, num_replicas=None, rank=None, shuffle=True, seed=0, drop_last=False):
+        num_replicas = os.environ.get("WORLD_SIZE") if num_replicas is None else num_replicas
+        rank = os.environ.get("RANK") if rank is None else rank
+        if num_replicas is None or rank is None:
+            raise ValueError("DistributedSampler: expected num_replicas and rank, or the variables WORLD_SIZE and RANK")
+        self.dataset, self.shuffle, self.seed, self.drop_last, self.epoch = dataset, shuffle, seed, drop_last, 0
+        self.num_replicas, self.rank = int(num_replicas), int(rank)
+        if not 0 <= self.rank < self.num_replicas:
+            raise ValueError(f"DistributedSampler: rank {self.rank} of {self.num_replicas} processes")
+
+    @property
+    def num_samples(self):
+        whole, rest = divmod(len(self.dataset), self.num_replicas)
+        return whole + bool(rest and not self.drop_last)
+
+    @property
+    def total_size(self):
+        return self.num_samples * self.num_replicas
+
+    def set_epoch(self, epoch):
+        """Gives the next epoch an order of its own."""
+        self.epoch = epoch
+
+    def __iter__(self):
+        order = list(range(len(self.dataset)))
+        if self.shuffle:
+            order = fd.randperm(len(order), generator=fd.Generator().manual_seed(self.seed + self.epoch)).tolist()
+        while order and len(order) < self.total_size:  # the first ones again
+            order += order[: self.total_size - len(order)]
+        return iter(order[: self.total_size][self.rank :: self.num_replicas])
 
     def __len__(self):
         return self.num_samples

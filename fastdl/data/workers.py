@@ -14,6 +14,7 @@ import warnings
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 
 import fastdl as fd
 
@@ -31,6 +32,7 @@ class WorkerPool:
         init: called with the worker's number in each worker as it starts, or None.
         context: start method or context of ``multiprocessing``; ``"fork"`` if None, which copies the dataset without
             pickling it.
+        first, total: the first worker's number, and how many there are, in other pools too.
 
     Raises:
         RuntimeError: (from ``map``) a worker died, or took longer than ``timeout``.
@@ -42,7 +44,7 @@ class WorkerPool:
         >>> pool.close()
     """
 
-    def __init__(self, dataset, collate_fn, fetch, workers, timeout=0, init=None, context=None):
+    def __init__(self, dataset, collate_fn, fetch, workers, timeout=0, init=None, context=None, first=0, total=None):
         if context is None or isinstance(context, str):
             context = multiprocessing.get_context(context or "fork")
         self._timeout = timeout or None
@@ -50,7 +52,7 @@ class WorkerPool:
             workers,
             mp_context=context,
             initializer=_start,
-            initargs=(dataset, collate_fn, fetch, init, context.Value("i", 0)),
+            initargs=(dataset, collate_fn, fetch, init, context.Value("i", first), total or workers),
         )
 
     def map(self, index_source, seed, ahead):
@@ -128,20 +130,44 @@ def map_leaves(data, function):
     return function(data) if mapped is data else mapped
 
 
+@dataclass
+class WorkerInfo:
+    """What :func:`get_worker_info` tells: the worker's number, how many there are, the batch's seed, the dataset."""
+
+    id: int
+    num_workers: int
+    seed: int
+    dataset: object
+
+
 _task = None
+_info = None
 
 
-def _start(dataset, collate_fn, fetch, init, counter):
-    global _task
+def get_worker_info():
+    """In a DataLoader's worker process its ``id``, ``num_workers``, ``seed`` and copy of the ``dataset``; else None.
+
+    Source: ``torch.utils.data.get_worker_info``.
+
+    Example:
+        >>> get_worker_info() is None
+        True
+    """
+    return _info
+
+
+def _start(dataset, collate_fn, fetch, init, counter, total):
+    global _task, _info
     _task = dataset, collate_fn, fetch
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     parent = multiprocessing.parent_process()
     threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
     fd.set_num_threads(1)
+    with counter.get_lock():
+        number = counter.value
+        counter.value += 1
+    _info = WorkerInfo(number, total, 0, dataset)
     if init is not None:
-        with counter.get_lock():
-            number = counter.value
-            counter.value += 1
         init(number)
 
 
@@ -151,6 +177,7 @@ def _exit_with(parent):
 
 
 def _work(indices, seed):
+    _info.seed = seed
     fd.manual_seed(seed)
     random.seed(seed)
     if "numpy" in sys.modules:

@@ -4,8 +4,7 @@ import fastdl
 from fastdl.autograd import no_grad
 from fastdl.nn import functional as F
 from fastdl.nn.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from fastdl.nn.parameter import Parameter
-from fastdl.nn.utils.weight_norm import _find
+from fastdl.nn.utils.computed import ComputedAttribute, attach, remove
 
 __all__ = ["SpectralNorm", "remove_spectral_norm", "spectral_norm"]
 
@@ -29,26 +28,29 @@ def power_method(matrix, u, v, iterations, eps):
             u.copy_(F.normalize(matrix @ v, dim=0, eps=eps))
 
 
-class SpectralNorm:
+class SpectralNorm(ComputedAttribute):
     """The forward pre-hook of :func:`spectral_norm`: sets ``name`` to the weight over its largest singular value."""
+
+    title = "spectral_norm"
 
     def __init__(self, name="weight", n_power_iterations=1, dim=0, eps=1e-12):
         if n_power_iterations <= 0:
             raise ValueError(f"spectral_norm: n_power_iterations must be positive, got {n_power_iterations}")
         self.name, self.n_power_iterations, self.dim, self.eps = name, n_power_iterations, dim, eps
 
-    def compute_weight(self, module, do_power_iteration):
+    def compute(self, module):
+        """The weight divided by u^T W v, in training after more power iterations."""
+        return self.divided(module, module.training)
+
+    def divided(self, module, iterate):
         """The weight divided by u^T W v, after more power iterations if asked for."""
         weight = getattr(module, f"{self.name}_orig")
         u, v = getattr(module, f"{self.name}_u"), getattr(module, f"{self.name}_v")
         matrix = as_matrix(weight, self.dim)
-        if do_power_iteration:
+        if iterate:
             power_method(matrix, u, v, self.n_power_iterations, self.eps)
             u, v = u.clone(), v.clone()  # the next call changes them in place
         return weight / u.dot(matrix @ v)
-
-    def __call__(self, module, args):
-        setattr(module, self.name, self.compute_weight(module, module.training))
 
 
 def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=None):
@@ -71,21 +73,13 @@ def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=No
     >>> list(layer.state_dict())
     ['bias', 'weight_orig', 'weight_u', 'weight_v']
     """
-    if _find(module, SpectralNorm, name) is not None:
-        raise RuntimeError(f"spectral_norm: {name!r} of {type(module).__name__} has one already")
     hook = SpectralNorm(name, n_power_iterations, output_dim(module) if dim is None else dim, eps)
     weight = getattr(module, name)
     rows, columns = as_matrix(weight.detach(), hook.dim).shape
     u, v = (
         F.normalize(fastdl.randn(n, dtype=weight.dtype, device=weight.device), dim=0, eps=eps) for n in (rows, columns)
     )
-    delattr(module, name)
-    module.register_parameter(f"{name}_orig", weight)
-    setattr(module, name, weight.detach())
-    module.register_buffer(f"{name}_u", u)
-    module.register_buffer(f"{name}_v", v)
-    module.register_forward_pre_hook(hook)
-    return module
+    return attach(module, hook, weight.detach(), {"orig": weight}, {"u": u, "v": v})
 
 
 def remove_spectral_norm(module, name="weight"):
@@ -97,12 +91,5 @@ def remove_spectral_norm(module, name="weight"):
     >>> list(nn.utils.remove_spectral_norm(nn.utils.spectral_norm(nn.Linear(2, 2))).state_dict())
     ['bias', 'weight']
     """
-    key = _find(module, SpectralNorm, name)
-    if key is None:
-        raise ValueError(f"spectral_norm of {name!r} not found in {type(module).__name__}")
-    hook = module._call_hooks.forward_pre.pop(key)[0]
-    weight = hook.compute_weight(module, False).detach()
-    for attribute in (name, f"{name}_orig", f"{name}_u", f"{name}_v"):
-        delattr(module, attribute)
-    setattr(module, name, Parameter(weight))
-    return module
+    present = lambda hook, module: hook.divided(module, False)
+    return remove(module, SpectralNorm, name, ("orig", "u", "v"), present)
