@@ -11,10 +11,12 @@ list(APPEND cuda_kernels csrc/cuda/backend.cu)
 if(FASTDL_CUDA_SIM)
   file(GLOB simulator CONFIGURE_DEPENDS csrc/cuda/sim/*.cpp)
   set_source_files_properties(${cuda_kernels} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++")
+  set_source_files_properties(${simulator} PROPERTIES COMPILE_OPTIONS "-O3")
   add_library(_cuda_sim MODULE ${cuda_kernels} ${simulator})
   target_link_libraries(_cuda_sim PRIVATE fastdl_options)
   # Fibers on small stacks: no stack protector; vector types and storage types are read through each other's pointers.
-  target_compile_options(_cuda_sim PRIVATE -march=x86-64-v3 -O1 -g1 -fno-strict-aliasing -fno-stack-protector -Wno-unknown-pragmas)
+  target_compile_options(_cuda_sim PRIVATE -march=x86-64-v3 -O1 -g1 -fno-strict-aliasing -fno-stack-protector -Wno-unknown-pragmas
+                                               -ftls-model=initial-exec)
   set_target_properties(_cuda_sim PROPERTIES PREFIX "" SUFFIX ".so")
   install(TARGETS _cuda_sim LIBRARY DESTINATION fastdl)
 endif()

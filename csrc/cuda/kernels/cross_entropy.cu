@@ -4,7 +4,7 @@
 // Bytes: forward reads the logits once (twice with smoothing), backward reads and writes them once.
 #include "cuda/device/convert.h"
 #include "cuda/device/launch.h"
-#include "cuda/device/reduce.h"
+#include "cuda/device/online.h"
 #include "kernels/loss.h"
 
 namespace fastdl::cuda {
@@ -36,16 +36,6 @@ template <class T> struct Position {
   }
 };
 
-template <class C> struct Running {
-  C maximum, sum;
-};
-struct Merge {
-  template <class C> __device__ __forceinline__ Running<C> operator()(Running<C> x, Running<C> y) const {
-    const C m = Max{}(x.maximum, y.maximum);
-    if (m == C(-INFINITY)) return {m, C(0)};
-    return {m, x.sum * exp(x.maximum - m) + y.sum * exp(y.maximum - m)};
-  }
-};
 template <class C> struct Shared {
   Running<C> running[32];
   C sums[32];
@@ -55,8 +45,8 @@ template <class C> struct Shared {
 template <class T, class Combine, class C = Compute<T>>
 __device__ __forceinline__ Running<C> normalizer(const Position<T>& p, const Combine& combine) {
   if (p.a.normalized) return {C(0), C(0)};
-  Running<C> r{C(-INFINITY), C(0)};
-  for (int64_t c = p.first; c < p.a.classes; c += p.step) r = Merge{}(r, Running<C>{p.logit(c), C(1)});
+  Running<C> r;
+  for (int64_t c = p.first; c < p.a.classes; c += p.step) r = Merge{}(r, p.logit(c));
   r = combine(r);
   return {r.maximum, log(r.sum)};
 }
@@ -114,8 +104,7 @@ template <class T> __global__ void cross_entropy_rows(CrossEntropyArgs a) {
   FASTDL_SHARED(Shared<C>, shared);
   const int64_t row = blockIdx.x;
   const Position<T> p{a, row, row * a.classes, 1, threadIdx.x, blockDim.x};
-  const Running<C> norm =
-      normalizer(p, [&](Running<C> r) { return block_reduce(r, Merge{}, Running<C>{C(-INFINITY), C(0)}, shared.running); });
+  const Running<C> norm = normalizer(p, [&](Running<C> r) { return block_reduce(r, Merge{}, Running<C>{}, shared.running); });
   C total = spread_loss(p, norm);
   if (p.spread()) total = block_reduce(total, Add{}, C(0), shared.sums);
   if (threadIdx.x == 0) store(p, norm, p.ignored() ? C(0) : -(label_loss(p, norm) + total));

@@ -3,6 +3,7 @@
 // Bytes: forward 2 elements read (and one written when nothing is reduced), backward 2 read and 1 written.
 #include "cuda/device/convert.h"
 #include "cuda/device/launch.h"
+#include "cuda/device/math.h"
 #include "cuda/device/reduce.h"
 #include "kernels/loss.h"
 
@@ -17,8 +18,6 @@ struct Parts {
 };
 
 template <class C> __device__ __forceinline__ C sign(C d) { return d > 0 ? C(1) : d < 0 ? C(-1) : d; }
-template <class C> __device__ __forceinline__ C softplus(C x) { return Max{}(x, C(0)) + log1p(exp(-abs(x))); }
-template <class C> __device__ __forceinline__ C sigmoid(C x) { return C(1) / (C(1) + exp(-x)); }
 template <class C> __device__ __forceinline__ C clamped_log(C x) { return Max{}(C(-100), log(x)); }
 
 // Of input x, target y and the weight p of positive targets.

@@ -6,6 +6,7 @@
 // 2 T B G H^2 flops; bytes: W from the second-level cache in every step, gates and states once.
 #include "cuda/device/grid.h"
 #include "cuda/device/launch.h"
+#include "cuda/device/math.h"
 #include "cuda/device/reduce.h"
 #include "kernels/rnn.h"
 
@@ -20,8 +21,6 @@ template <class T> struct Tiles {
   T state[kBatch][kDepth + 1];       // + 1: lanes that differ in the row read different banks
   T weight[4 * kUnits][kDepth + 1];
 };
-
-template <class T> __device__ __forceinline__ T sigmoid(T x) { return T(1) / (T(1) + exp(-x)); }
 
 // sums[r] += sum over k of state(b, k) * weight(r * kUnits + u, k) for this thread's row b and unit u of the tiles.
 template <class T, int Rows, class State, class Weight>

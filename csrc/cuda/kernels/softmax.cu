@@ -6,7 +6,7 @@
 // Bytes: forward reads and writes each element once; backward reads two arrays and writes one. 5 flops an element.
 #include "cuda/device/convert.h"
 #include "cuda/device/launch.h"
-#include "cuda/device/reduce.h"
+#include "cuda/device/online.h"
 #include "kernels/softmax.h"
 
 namespace fastdl::cuda {
@@ -14,19 +14,6 @@ namespace {
 
 // --- device functions ---
 
-// The largest value so far and the sum of exponentials relative to it (online softmax).
-template <class C> struct Running {
-  C maximum, sum;
-};
-template <class C> __device__ __forceinline__ Running<C> start() { return {C(-INFINITY), C(0)}; }
-template <class C> __device__ __forceinline__ Running<C> merge(Running<C> a, Running<C> b) {
-  const C m = Max{}(a.maximum, b.maximum);
-  if (m == C(-INFINITY)) return {m, C(0)};  // exp(-inf - -inf) would be NaN
-  return {m, a.sum * exp(a.maximum - m) + b.sum * exp(b.maximum - m)};
-}
-struct Merge {
-  template <class C> __device__ __forceinline__ Running<C> operator()(Running<C> a, Running<C> b) const { return merge(a, b); }
-};
 template <class C> __device__ __forceinline__ C normalized(C x, Running<C> r, bool log_form) {
   return log_form ? x - r.maximum - log(r.sum) : exp(x - r.maximum) / r.sum;
 }
@@ -50,7 +37,7 @@ __global__ void softmax_warp(const T* __restrict__ x, T* __restrict__ y, int64_t
   const int lane = threadIdx.x % 32;
   x += row * n, y += row * n;
   C v[PerLane];
-  Running<C> r = start<C>();
+  Running<C> r;
 #pragma unroll
   for (int i = 0; i < PerLane; ++i) {
     v[i] = lane + 32 * i < n ? convert<C>(x[lane + 32 * i]) : C(-INFINITY);
@@ -71,9 +58,9 @@ template <class T> __global__ void softmax_block(const T* __restrict__ x, T* __r
   using C = Compute<T>;
   FASTDL_SHARED(Shared<C>, shared);
   x += blockIdx.x * n, y += blockIdx.x * n;
-  Running<C> r = start<C>();
-  for (int64_t i = threadIdx.x; i < n; i += kBlock) r = merge(r, {convert<C>(x[i]), C(1)});
-  r = block_reduce(r, Merge{}, start<C>(), shared.parts);
+  Running<C> r;
+  for (int64_t i = threadIdx.x; i < n; i += kBlock) r = Merge{}(r, convert<C>(x[i]));
+  r = block_reduce(r, Merge{}, Running<C>{}, shared.parts);
   for (int64_t i = threadIdx.x; i < n; i += kBlock) y[i] = convert<T>(normalized(convert<C>(x[i]), r, log_form));
 }
 
@@ -85,8 +72,8 @@ template <class T> __global__ void softmax_columns(const T* __restrict__ x, T* _
   if (column >= columns) return;
   const int64_t at = column / inner * n * inner + column % inner;
   x += at, y += at;
-  Running<C> r = start<C>();
-  for (int64_t i = 0; i < n; ++i) r = merge(r, {convert<C>(x[i * inner]), C(1)});
+  Running<C> r;
+  for (int64_t i = 0; i < n; ++i) r = Merge{}(r, convert<C>(x[i * inner]));
   for (int64_t i = 0; i < n; ++i) y[i * inner] = convert<T>(normalized(convert<C>(x[i * inner]), r, log_form));
 }
 

@@ -35,9 +35,10 @@ class Arena {
  public:
   void create(size_t bytes) {
     bytes_ = bytes;
-    void* p = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p = mmap(nullptr, bytes + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) std::abort();
-    base_ = static_cast<char*>(p);
+    base_ = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(p) + kPage - 1) / kPage * kPage);
+    madvise(base_, bytes, MADV_HUGEPAGE);  // protecting these is 512 times less work
     free_[0] = bytes;
     ASAN_POISON_MEMORY_REGION(base_, bytes);
   }
@@ -97,7 +98,7 @@ class Arena {
   }
 
  private:
-  static constexpr size_t kPage = 4096;
+  static constexpr size_t kPage = 2 << 20;
   char* base_ = nullptr;
   size_t bytes_ = 0, high_ = 0, used_ = 0;
   std::map<size_t, size_t> free_, taken_;

@@ -72,6 +72,7 @@ __attribute__((no_sanitize("thread")))
 void switch_to(void** save, [[maybe_unused]] void** fake_stack, Thread* to, [[maybe_unused]] bool dying = false) {
   Group* g = this_group;
   this_thread = to;
+  if (to) to->started = true;
 #if defined(__SANITIZE_THREAD__)
   __tsan_switch_to_fiber(to ? to->tsan_fiber : g->host_tsan_fiber, 1 /* implies no order */);
 #endif
@@ -101,25 +102,43 @@ struct Schedule {
   }
 };
 
+bool can_run(const Thread& t) { return !t.done && (!t.awaited || *t.awaited != t.seen); }
+
+// The thread that runs after the current one, which may be itself; the number of threads when all sleep.
 unsigned next_thread(Group* g) {
   static const Schedule schedule;
   static thread_local uint64_t state = schedule.seed;
-  const unsigned n = static_cast<unsigned>(g->threads.size());
-  const unsigned first = g->current & ~31u, end = std::min(first + 32, n);
-  if (schedule.mode != Schedule::in_turn && ++g->turns <= 33)  // within the warp
-    for (unsigned k = 1; k < 32; ++k)
-      if (const unsigned j = first + (g->current - first + k) % 32; j < end && !g->threads[j].done) return j;
-  g->turns = 0;
-  unsigned i = g->current;
-  if (schedule.mode == Schedule::random) {
-    state = state * 6364136223846793005ull + 1442695040888963407ull;
-    i = static_cast<unsigned>((state >> 33) % ((n + 31) / 32)) * 32 + n - 1;
-  } else if (schedule.mode == Schedule::skewed) {
-    i = end - 1;
+  const unsigned n = static_cast<unsigned>(g->threads.size()), me = g->current;
+  const unsigned first = me & ~31u, end = std::min(first + 32, n);
+  unsigned from = me + 1;
+  if (schedule.mode == Schedule::random) state = state * 6364136223846793005ull + 1442695040888963407ull;
+  const bool leaves = schedule.mode == Schedule::random && state >> 61 == 0;
+  if (schedule.mode != Schedule::in_turn && !leaves && ++g->turns <= 33) {  // within the warp
+    for (unsigned i = me + 1; i < end; ++i)
+      if (can_run(g->threads[i])) return i;
+    for (unsigned i = first; i < me; ++i)
+      if (can_run(g->threads[i])) return i;
   }
-  do i = (i + 1) % n;
-  while (g->threads[i].done);
-  return i;
+  g->turns = 0;
+  if (schedule.mode == Schedule::random) from = static_cast<unsigned>((state >> 33) % ((n + 31) / 32)) * 32;
+  if (schedule.mode == Schedule::skewed) from = end;
+  for (unsigned i = from; i < n; ++i)
+    if (can_run(g->threads[i])) return i;
+  for (unsigned i = 0; i < std::min(from, n); ++i)
+    if (can_run(g->threads[i])) return i;
+  return n;
+}
+
+[[noreturn]] void report_deadlock(Group* g) {
+  char list[256] = "";
+  unsigned listed = 0;
+  for (const Thread& t : g->threads) {
+    if (t.done || listed == 4) continue;
+    ++listed;
+    const size_t used = std::strlen(list);
+    std::snprintf(list + used, sizeof list - used, " thread %u at %s;", t.linear, t.waits_at ? t.waits_at : "?");
+  }
+  fail("deadlock: %u threads wait:%s", g->alive, list);
 }
 
 void open_if_complete(Barrier& b, unsigned alive) {
@@ -142,27 +161,39 @@ void thread_main() {
     }
   }
 #endif
-  Group* g = this_group;
-  Thread* me = this_thread;
-  acquire_order(g);
-  g->body(g->argument);
-  release_order(g);
-  Thread* to = nullptr;
-  {
-    const Quiet quiet;
-    if (!me->copies.empty()) me->copies.clear();  // never waited for: nobody can have read them
-    me->done = true;
-    --g->alive;
-    --me->block->alive;
-    open_if_complete(me->block->barriers[0], me->block->alive);
-    progress();
-    if (g->alive) {
-      g->current = next_thread(g);
-      to = &g->threads[g->current];
+  for (;;) {
+    Group* g = this_group;
+    Thread* me = this_thread;
+    acquire_order(g);
+    g->body(g->argument);
+    release_order(g);
+    Thread* to = nullptr;
+    {
+      const Quiet quiet;
+      me->copies.clear();  // never waited for: nobody can have read them
+      me->done = true;
+      --g->alive;
+      --me->block->alive;
+      open_if_complete(me->block->barriers[0], me->block->alive);
+      progress();
+      if (g->alive) {
+        const unsigned next = next_thread(g);
+        if (next == g->threads.size()) report_deadlock(g);
+        g->current = next;
+        to = &g->threads[next];
+      }
     }
+#if !defined(__SANITIZE_THREAD__)
+    if (to && !to->started) {  // takes over this stack: threads that never wait need no switches
+      std::swap(me->stack, to->stack);
+      to->started = true;
+      this_thread = to;
+      continue;
+    }
+#endif
+    switch_to(&me->stack_pointer, &me->asan_fake_stack, to, true);
+    std::abort();
   }
-  switch_to(&me->stack_pointer, &me->asan_fake_stack, to, true);
-  std::abort();
 }
 
 // The stacks of a host thread's fibers; kept from launch to launch.
@@ -192,7 +223,8 @@ void start_thread(Thread& t, Block& b, const dim3& shape, unsigned linear) {
   t.linear = linear;
   t.lane = linear % 32;
   t.warp = linear / 32;
-  t.done = false;
+  t.started = t.done = false;
+  t.awaited = nullptr;
   t.waits_at = "start";
   t.asan_fake_stack = nullptr;
   t.index = {linear % shape.x, linear / shape.x % shape.y, linear / shape.x / shape.y};
@@ -345,27 +377,34 @@ void fail(const char* format, ...) {
 
 void progress() { this_group->idle = this_group->turns = 0; }
 
-void yield(const char* waits_at) {
-  const Quiet quiet;
+namespace {
+
+void leave(Thread* me, const char* waits_at) {
   Group* g = this_group;
-  Thread* me = this_thread;
   me->waits_at = waits_at;
   if (failed) fail("stopped");
-  if (++g->idle > 80 * g->alive + 640) {
-    char list[256] = "";
-    unsigned listed = 0;
-    for (const Thread& t : g->threads) {
-      if (t.done || listed == 4) continue;
-      ++listed;
-      const size_t used = std::strlen(list);
-      std::snprintf(list + used, sizeof list - used, " thread %u at %s;", t.linear, t.waits_at ? t.waits_at : "?");
-    }
-    fail("deadlock: %u threads wait:%s", g->alive, list);
-  }
   const unsigned next = next_thread(g);
+  if (next == g->threads.size()) report_deadlock(g);
   if (next == g->current) return;
   g->current = next;
   switch_to(&me->stack_pointer, &me->asan_fake_stack, &g->threads[next]);
+}
+
+}  // namespace
+
+void sleep_on(const unsigned& generation, const char* waits_at) {
+  const Quiet quiet;
+  Thread* me = this_thread;
+  me->awaited = &generation;
+  me->seen = generation;
+  leave(me, waits_at);
+  me->awaited = nullptr;
+}
+
+void yield(const char* waits_at) {
+  const Quiet quiet;
+  if (++this_group->idle > 80 * this_group->alive + 640) report_deadlock(this_group);
+  leave(this_thread, waits_at);
 }
 
 LaneValues exchange(uint32_t mask, const void* value, size_t bytes, const char* where, bool ordered) {
@@ -383,8 +422,7 @@ LaneValues exchange(uint32_t mask, const void* value, size_t bytes, const char* 
     fresh.generation = 0;
   }
   Rendezvous& r = warp.meetings[i];
-  const unsigned generation = r.generation;
-  LaneValues values = r.values[generation & 1];
+  LaneValues values = r.values[r.generation & 1];
   __builtin_memcpy(values[me->lane], value, bytes);
   if (ordered) release_order(values);
   r.arrived |= 1u << me->lane;
@@ -393,7 +431,7 @@ LaneValues exchange(uint32_t mask, const void* value, size_t bytes, const char* 
     ++r.generation;
     progress();
   } else {
-    while (r.generation == generation) yield(where);
+    sleep_on(r.generation, where);
   }
   if (ordered) acquire_order(values);
   return values;
@@ -412,8 +450,7 @@ int block_barrier(unsigned id, unsigned count, const char* site, int vote) {
   } else if (b.expected != count) {
     fail("barrier %u: %u and %u threads expected", id, b.expected, count);
   }
-  const unsigned generation = b.generation;
-  int* const votes = &b.votes[generation & 1];
+  int* const votes = &b.votes[b.generation & 1];
   release_order(votes);
   ++b.arrived;
   *votes += vote;
@@ -422,7 +459,7 @@ int block_barrier(unsigned id, unsigned count, const char* site, int vote) {
     ++b.generation;
     progress();
   } else {
-    while (b.generation == generation) yield(site);
+    sleep_on(b.generation, site);
   }
   acquire_order(votes);
   return *votes;
@@ -434,15 +471,14 @@ void cluster_barrier(const char* site) {
   Barrier& b = g->blocks[0].cluster_barrier;
   unsigned expected = 0;
   for (const Block& block : g->blocks) expected += block.alive;
-  const unsigned generation = b.generation;
-  int* const order = &b.votes[generation & 1];
+  int* const order = &b.votes[b.generation & 1];
   release_order(order);
   if (++b.arrived == expected) {
     b.arrived = 0;
     ++b.generation;
     progress();
   } else {
-    while (b.generation == generation) yield(site);
+    sleep_on(b.generation, site);
   }
   acquire_order(order);
 }

@@ -3,7 +3,8 @@
 // host thread; the blocks of a cluster run side by side. Shared memory is filled with NaN before a block starts.
 //
 // FASTDL_SIM_SCHEDULE  which thread runs next: `rr` in turn; `skew` (default) stays within a warp as long as it can go
-//                      on, so that warps drift as far apart as their barriers allow; `random:SEED`
+//                      on, so that warps drift as far apart as their barriers allow; `random:SEED` leaves it now and then
+//                      before, for any other
 // FASTDL_SIM_WORKERS   host threads for large grids (default: 1)
 //
 // A kernel that breaks the rules (divergent barriers, deadlock, ...) ends the launch with a message: see take_error().
@@ -32,7 +33,9 @@ struct Thread {
   Block* block;
   uint3 index;
   unsigned linear, lane, warp;
-  bool done;
+  bool started, done;
+  const unsigned* awaited;  // sleeps while this holds `seen`; null: wants to run
+  unsigned seen;
   const char* waits_at;  // for reports of deadlocks
   void* tsan_fiber;
   void* asan_fake_stack;
@@ -99,7 +102,9 @@ void run_grid(const LaunchConfig& config, void (*body)(void*), void* argument);
 const char* take_error();
 void set_error(const char* message);
 
-// Lets other threads run. Called in a loop by whoever waits; nobody getting anywhere for long is a deadlock.
+// Lets others run until *generation is no longer what it is now. Everybody asleep is a deadlock.
+void sleep_on(const unsigned& generation, const char* waits_at);
+// Lets others run. Called in a loop by whoever waits for memory to change; nobody getting anywhere for long is a deadlock.
 void yield(const char* waits_at);
 void progress();  // somebody got somewhere
 

@@ -392,11 +392,7 @@ void product(float* d, int n, uint64_t a, uint64_t b, bool accumulate, bool is_b
   }
   p.d[this_thread->linear % kWarpgroup] = d;
   ++this_thread->products_issued;
-  const unsigned generation = group.generation;
-  if (++group.arrived < kWarpgroup) {
-    while (group.generation == generation) yield("wgmma");
-    return;
-  }
+  if (++group.arrived < kWarpgroup) return sleep_on(group.generation, "wgmma");
   group.arrived = 0;
   ++group.generation;
   progress();
