@@ -178,16 +178,14 @@ template <class V> struct WeightTile {
     const float p = static_cast<float>(args.dropout);
     for (int64_t c = first / kF32 * kF32; c < end; c += kF32)
       for (int64_t k = 0; k < keys; k += 4) {
-        vu32 low{}, high{};
+        vu64 counters[2];
         for (int i = 0; i < kF32; ++i) {
           const uint64_t row = head * rows_of(args.query) + block + c + i;
-          const uint64_t counter = args.random.offset + row * row_counters + (key + k) / 4;
-          low[i] = static_cast<uint32_t>(counter);
-          high[i] = static_cast<uint32_t>(counter >> 32);
+          counters[i / kF64][i % kF64] = args.random.offset + row * row_counters + (key + k) / 4;
         }
-        const PhiloxVectors bits = philox_vectors(args.random.seed, low, high);
+        const PhiloxLanes low = philox_lanes(args.random.seed, counters[0]), high = philox_lanes(args.random.seed, counters[1]);
         for (int64_t j = 0; j < 4 && k + j < keys; ++j) {
-          const vi32 keep = uniform_float(bits.v[j]) >= p;
+          const vi32 keep = uniform_float(philox_output(low, high, static_cast<int>(j))) >= p;
           for (int i = 0; i < kF32; ++i) factors[(k + j) * kQueryBlock + c + i] = keep[i] ? kept : T(0);
         }
       }

@@ -6,6 +6,7 @@
 //  variances", 1979.)
 #include "kernels/batch_norm.h"
 #include "cpu/kernels/level.h"
+#include "cpu/simd/rows.h"
 #include "cpu/simd/strided.h"
 
 namespace FASTDL_CPU_NAMESPACE {
@@ -13,6 +14,7 @@ namespace {
 
 constexpr int64_t kPiece = 4096;  // numbers of a plane
 constexpr int64_t kPieceRows = 64;
+constexpr int kSumScratch = 3, kParameterScratch = 4;
 
 FASTDL_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -32,10 +34,10 @@ struct Moments {
   double count, mean, deviations;  // deviations: the sum of squares about the mean
   FASTDL_INLINE void merge(double n, double other_mean, double other_deviations) {
     if (n == 0) return;
-    const double delta = other_mean - mean, total = count + n;
-    mean += delta * (n / total);
-    deviations += other_deviations + delta * delta * (count * n / total);
-    count = total;
+    const double delta = other_mean - mean, share = n / (count + n);
+    mean += delta * share;
+    deviations += other_deviations + delta * delta * (count * share);
+    count += n;
   }
 };
 
@@ -87,32 +89,50 @@ template <class S> void statistics_of_planes(const BatchNormArgs& a, int64_t par
                });
 }
 
+// f(i, count, r) for each vector of channels and each row, four rows at a time: what f adds to stays in registers that long.
+template <class V, class F> FASTDL_INLINE void each_vector_of_rows(int64_t rows, int64_t channels, const F& f) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4)
+    each_vector<V>(channels, [&](int64_t c, int64_t count) { f(c, count, r, r + 4); });
+  if (r < rows) each_vector<V>(channels, [&](int64_t c, int64_t count) { f(c, count, r, rows); });
+}
+
 template <class S> void statistics_of_rows(const BatchNormArgs& a, int64_t parts) {
   using V = compute_vector<S>;
-  const BatchNormShape& s = a.shape;
-  parallel_tasks(parts, [&](int64_t part) {
-    const int64_t first = part * s.batch / parts, last = (part + 1) * s.batch / parts;
-    double* const out = a.partial + 2 * part * s.channels;
+  using T = lane_t<V>;
+  const int64_t batch = a.shape.batch, channels = a.shape.channels;
+  const S* const x = static_cast<const S*>(a.x);
+  double* const partial = a.partial;
+  parallel_tasks(parts, [=](int64_t part) {
+    const int64_t first = part * batch / parts, last = (part + 1) * batch / parts;
+    T* const mean = static_cast<T*>(scratch(kSumScratch, static_cast<size_t>(2 * channels) * sizeof(T)));
+    T* const squares = mean + channels;
+    double* const out = partial + 2 * part * channels;
+    memset(out, 0, static_cast<size_t>(2 * channels) * sizeof(double));
     for (int64_t row = first; row < last; row += kPieceRows) {
       const int64_t rows = at_most(kPieceRows, last - row);
-      const S* const p = static_cast<const S*>(a.x) + row * s.channels;
-      for (int64_t c = 0; c < s.channels; c += lanes<V>) {
-        const int64_t n = at_most(lanes<V>, s.channels - c);
-        V total{}, squares{};
-        for (int64_t r = 0; r < rows; ++r) total += load_up_to<V>(p + r * s.channels + c, n);
-        const V mean = total / static_cast<lane_t<V>>(rows);
-        for (int64_t r = 0; r < rows; ++r) {
-          const V d = load_up_to<V>(p + r * s.channels + c, n) - mean;
-          squares += d * d;
+      const S* const p = x + row * channels;
+      memset(mean, 0, static_cast<size_t>(2 * channels) * sizeof(T));
+      each_vector_of_rows<V>(rows, channels, [=](int64_t c, int64_t count, int64_t r, int64_t end) {
+        V total = load_part<V>(mean + c, count);
+        for (; r < end; ++r) total += load_part<V>(p + r * channels + c, count);
+        store_part<V>(mean + c, total, count);
+      });
+      for (int64_t c = 0; c < channels; ++c) mean[c] /= static_cast<T>(rows);
+      each_vector_of_rows<V>(rows, channels, [=](int64_t c, int64_t count, int64_t r, int64_t end) {
+        const V center = load_part<V>(mean + c, count);
+        V total = load_part<V>(squares + c, count);
+        for (; r < end; ++r) {
+          const V d = load_part<V>(p + r * channels + c, count) - center;
+          total += d * d;
         }
-        for (int64_t i = 0; i < n; ++i) {
-          double* const at = out + 2 * (c + i);
-          Moments m{0, 0, 0};
-          if (row > first) m = {static_cast<double>(row - first), at[0], at[1]};
-          m.merge(static_cast<double>(rows), mean[i], squares[i]);
-          at[0] = m.mean;
-          at[1] = m.deviations;
-        }
+        store_part<V>(squares + c, total, count);
+      });
+      for (int64_t c = 0; c < channels; ++c) {
+        Moments m{static_cast<double>(row - first), out[2 * c], out[2 * c + 1]};
+        m.merge(static_cast<double>(rows), mean[c], squares[c]);
+        out[2 * c] = m.mean;
+        out[2 * c + 1] = m.deviations;
       }
     }
   });
@@ -141,42 +161,52 @@ void finish_statistics(const BatchNormArgs& a, int64_t parts) {
   }
 }
 
-// y = (x - mean) * scale + bias over planes and over rows.
+// output = f(i, count, parameters), where i .. i + count are elements of one channel (a plane) or of neighbouring channels
+// (rows), and parameters[k], a vector, is the parameter k of these: parameter(k, channel).
+template <int N, class S, class Parameter, class F>
+FASTDL_INLINE void map_channels(const BatchNormShape& s, S* output, int64_t bytes, const Parameter& parameter, const F& f) {
+  using V = compute_vector<S>;
+  using T = lane_t<V>;
+  const int64_t channels = s.channels, plane = s.plane;
+  const bool stream = s.batch * channels * plane * static_cast<int64_t>(sizeof(S)) >= kStreamBytes;
+  if (plane > 1) {
+    parallel_for(s.batch * channels, grain_for(plane * bytes), [=](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        V values[N];
+        for (int k = 0; k < N; ++k) values[k] = broadcast<V>(parameter(k, p % channels));
+        write_row<V>(output + p * plane, plane, stream,
+                     [&](int64_t i, int64_t count) { return f(p * plane + i, count, values); });
+      }
+      stream_fence();
+    });
+    return;
+  }
+  T* const all = static_cast<T*>(scratch(kParameterScratch, static_cast<size_t>(N * channels) * sizeof(T)));
+  for (int k = 0; k < N; ++k)
+    for (int64_t c = 0; c < channels; ++c) all[k * channels + c] = parameter(k, c);
+  const bool whole = channels % lanes<V> == 0;
+  parallel_for(s.batch, grain_for(channels * bytes), [=](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r)
+      write_row<V>(output + r * channels, channels, stream && whole, [&](int64_t i, int64_t count) {
+        V values[N];
+        for (int k = 0; k < N; ++k) values[k] = load_part<V>(all + k * channels + i, count);
+        return f(r * channels + i, count, values);
+      });
+    stream_fence();
+  });
+}
+
+// y = (x - mean) * scale + bias
 template <class S> void normalize(const BatchNormArgs& a) {
   using V = compute_vector<S>;
   using T = lane_t<V>;
-  const BatchNormShape& s = a.shape;
   const S* const x = static_cast<const S*>(a.x);
-  S* const y = static_cast<S*>(a.y);
-  if (s.plane > 1) {
-    parallel_for(s.batch * s.channels, grain_for(2 * s.plane * static_cast<int64_t>(sizeof(S))),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t p = begin; p < end; ++p) {
-                     const int64_t c = p % s.channels;
-                     const V mean = broadcast<V>(static_cast<T>(a.mean[c])),
-                             scale = broadcast<V>(static_cast<T>(a.rstd[c] * element(a.weight, c, 1)));
-                     const V bias = broadcast<V>(static_cast<T>(element(a.bias, c, 0)));
-                     for (int64_t i = 0; i < s.plane; i += lanes<V>)
-                       store_up_to<V>(y + p * s.plane + i,
-                                      (load_up_to<V>(x + p * s.plane + i, s.plane - i) - mean) * scale + bias, s.plane - i);
-                   }
-                 });
-    return;
-  }
-  parallel_for(s.batch, grain_for(2 * s.channels * static_cast<int64_t>(sizeof(S))), [&](int64_t begin, int64_t end) {
-    for (int64_t c = 0; c < s.channels; c += lanes<V>) {
-      V mean{}, scale{}, bias{};
-      for (int64_t i = 0; i < at_most(lanes<V>, s.channels - c); ++i) {
-        mean[i] = static_cast<T>(a.mean[c + i]);
-        scale[i] = static_cast<T>(a.rstd[c + i] * element(a.weight, c + i, 1));
-        bias[i] = static_cast<T>(element(a.bias, c + i, 0));
-      }
-      for (int64_t r = begin; r < end; ++r) {
-        const int64_t at = r * s.channels + c;
-        store_up_to<V>(y + at, (load_up_to<V>(x + at, s.channels - c) - mean) * scale + bias, s.channels - c);
-      }
-    }
-  });
+  map_channels<3>(
+      a.shape, static_cast<S*>(a.y), 2 * sizeof(S),
+      [&a](int k, int64_t c) {
+        return static_cast<T>(k == 0 ? a.mean[c] : k == 1 ? a.rstd[c] * element(a.weight, c, 1) : element(a.bias, c, 0));
+      },
+      [x](int64_t i, int64_t count, const V* p) { return (load_part<V>(x + i, count) - p[0]) * p[1] + p[2]; });
 }
 
 template <class S> void forward(const BatchNormArgs& a) {
@@ -238,22 +268,31 @@ template <class S> void gradient_sums(const BatchNormBackwardArgs& a, int64_t pa
                  });
     return;
   }
-  parallel_tasks(parts, [&](int64_t part) {
-    const int64_t first = part * s.batch / parts, last = (part + 1) * s.batch / parts;
-    double* const out = a.partial + 2 * part * s.channels;
-    for (int64_t c = 0; c < s.channels; c += L) {
-      const int64_t n = at_most(L, s.channels - c);
-      V mean{};
-      for (int64_t i = 0; i < n; ++i) mean[i] = static_cast<T>(a.mean[c + i]), out[2 * (c + i)] = out[2 * (c + i) + 1] = 0;
-      for (int64_t row = first; row < last; row += kPieceRows) {
-        V sums{}, products{};
-        for (int64_t r = row; r < at_most(last, row + kPieceRows); ++r) {
-          const V g = load_up_to<V>(gy + r * s.channels + c, n);
-          sums += g;
-          products += g * (load_up_to<V>(x + r * s.channels + c, n) - mean);
+  const int64_t batch = s.batch, channels = s.channels;
+  T* const mean = static_cast<T*>(scratch(kParameterScratch, static_cast<size_t>(channels) * sizeof(T)));
+  for (int64_t c = 0; c < channels; ++c) mean[c] = static_cast<T>(a.mean[c]);
+  double* const partial = a.partial;
+  parallel_tasks(parts, [=](int64_t part) {
+    const int64_t first = part * batch / parts, last = (part + 1) * batch / parts;
+    T* const sums = static_cast<T*>(scratch(kSumScratch, static_cast<size_t>(2 * channels) * sizeof(T)));
+    T* const products = sums + channels;
+    double* const out = partial + 2 * part * channels;
+    memset(out, 0, static_cast<size_t>(2 * channels) * sizeof(double));
+    for (int64_t row = first; row < last; row += kPieceRows) {
+      memset(sums, 0, static_cast<size_t>(2 * channels) * sizeof(T));
+      const S *const g = gy + row * channels, *const p = x + row * channels;
+      each_vector_of_rows<V>(at_most(kPieceRows, last - row), channels, [=](int64_t c, int64_t count, int64_t r, int64_t end) {
+        const V center = load_part<V>(mean + c, count);
+        V total = load_part<V>(sums + c, count), product = load_part<V>(products + c, count);
+        for (; r < end; ++r) {
+          const V gradient = load_part<V>(g + r * channels + c, count);
+          total += gradient;
+          product += gradient * (load_part<V>(p + r * channels + c, count) - center);
         }
-        for (int64_t i = 0; i < n; ++i) out[2 * (c + i)] += sums[i], out[2 * (c + i) + 1] += products[i];
-      }
+        store_part<V>(sums + c, total, count);
+        store_part<V>(products + c, product, count);
+      });
+      for (int64_t c = 0; c < channels; ++c) out[2 * c] += sums[c], out[2 * c + 1] += products[c];
     }
   });
 }
@@ -262,43 +301,20 @@ template <class S> void gradient_sums(const BatchNormBackwardArgs& a, int64_t pa
 template <class S> void map_gradient(const BatchNormBackwardArgs& a) {
   using V = compute_vector<S>;
   using T = lane_t<V>;
-  const BatchNormShape& s = a.shape;
   const S* const x = static_cast<const S*>(a.x);
   const S* const gy = static_cast<const S*>(a.grad_y);
-  S* const gx = static_cast<S*>(a.grad_x);
-  const double count = static_cast<double>(s.count());
-  const auto offset = [&](int64_t c) { return static_cast<T>(a.training ? a.partial[2 * c] / count : 0); };
-  const auto slope = [&](int64_t c) {
-    return static_cast<T>(a.training ? a.partial[2 * c + 1] / count * a.rstd[c] * a.rstd[c] : 0);
-  };
-  const auto scale = [&](int64_t c) { return static_cast<T>(a.rstd[c] * element(a.weight, c, 1)); };
-  if (s.plane > 1) {
-    parallel_for(s.batch * s.channels, grain_for(3 * s.plane * static_cast<int64_t>(sizeof(S))),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t p = begin; p < end; ++p) {
-                     const int64_t c = p % s.channels;
-                     const V mean = broadcast<V>(static_cast<T>(a.mean[c])), o = broadcast<V>(offset(c)),
-                             k = broadcast<V>(slope(c)), f = broadcast<V>(scale(c));
-                     for (int64_t i = p * s.plane; i < (p + 1) * s.plane; i += lanes<V>) {
-                       const int64_t n = (p + 1) * s.plane - i;
-                       store_up_to<V>(gx + i, (load_up_to<V>(gy + i, n) - o - (load_up_to<V>(x + i, n) - mean) * k) * f, n);
-                     }
-                   }
-                 });
-    return;
-  }
-  parallel_for(s.batch, grain_for(3 * s.channels * static_cast<int64_t>(sizeof(S))), [&](int64_t begin, int64_t end) {
-    for (int64_t c = 0; c < s.channels; c += lanes<V>) {
-      const int64_t n = at_most(lanes<V>, s.channels - c);
-      V mean{}, o{}, k{}, f{};
-      for (int64_t i = 0; i < n; ++i)
-        mean[i] = static_cast<T>(a.mean[c + i]), o[i] = offset(c + i), k[i] = slope(c + i), f[i] = scale(c + i);
-      for (int64_t r = begin; r < end; ++r) {
-        const int64_t at = r * s.channels + c;
-        store_up_to<V>(gx + at, (load_up_to<V>(gy + at, n) - o - (load_up_to<V>(x + at, n) - mean) * k) * f, n);
-      }
-    }
-  });
+  const double count = static_cast<double>(a.shape.count());
+  map_channels<4>(
+      a.shape, static_cast<S*>(a.grad_x), 3 * sizeof(S),
+      [&a, count](int k, int64_t c) {
+        if (k == 0) return static_cast<T>(a.mean[c]);
+        if (k == 1) return static_cast<T>(a.training ? a.partial[2 * c] / count : 0);
+        if (k == 2) return static_cast<T>(a.training ? a.partial[2 * c + 1] / count * a.rstd[c] * a.rstd[c] : 0);
+        return static_cast<T>(a.rstd[c] * element(a.weight, c, 1));
+      },
+      [x, gy](int64_t i, int64_t count, const V* p) {
+        return (load_part<V>(gy + i, count) - p[1] - (load_part<V>(x + i, count) - p[0]) * p[2]) * p[3];
+      });
 }
 
 template <class S> void backward(const BatchNormBackwardArgs& a) {

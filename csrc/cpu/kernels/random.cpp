@@ -23,6 +23,7 @@ template <class F> FASTDL_INLINE void for_batches(const PhiloxState& state, int6
       philox_bits(state.seed, state.offset + static_cast<uint64_t>(i) / 4, bits);
       f(i, bits, end - i < kBatch ? end - i : kBatch);
     }
+    stream_fence();
   });
 }
 
@@ -96,19 +97,19 @@ float largest_below(float b, DType dtype) {
 template <class T> void drop(const DropoutArgs& a, uint32_t threshold) {
   using V = compute_vector<T>;
   using Bits = typename vector_of<uint32_t, lanes<V>>::type;
-  const int64_t size = size_of(a.in.dtype);
-  for_batches(a.philox, a.in.numel(), [&](int64_t i, const uint32_t* bits, int64_t m) {
+  const int64_t size = size_of(a.in.dtype), n = a.in.numel();
+  const bool converted = a.in.dtype != dtype_of<T>, stream = n * size >= kStreamBytes && a.in.data != a.out.data;
+  for_batches(a.philox, n, [&](int64_t i, const uint32_t* bits, int64_t m) {
     alignas(64) T buffer[kBatch];
     void* out = static_cast<char*>(a.out.data) + i * size;
     const T* x = load_run<T>(static_cast<const char*>(a.in.data) + i * size, a.in.dtype, 1, m, buffer);
-    T* y = x == buffer ? buffer : static_cast<T*>(out);
-    each_vector<V>(m, [&](int64_t k, int64_t count) {
+    write_row<V>(converted ? buffer : static_cast<T*>(out), m, stream && !converted, [&](int64_t k, int64_t count) {
       Bits u;
       __builtin_memcpy(&u, bits + k, sizeof u);
       const mask_t<V> kept = __builtin_convertvector(u >= threshold, mask_t<V>);
-      store_part<V>(y + k, select<V>(kept, load_part<V>(x + k, count) * static_cast<T>(a.scale), zero<V>()), count);
+      return select<V>(kept, load_part<V>(x + k, count) * static_cast<T>(a.scale), zero<V>());
     });
-    if (y == buffer) store_run(out, a.out.dtype, y, m);
+    if (converted) store_run(out, a.out.dtype, buffer, m);
   });
 }
 

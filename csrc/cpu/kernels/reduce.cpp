@@ -7,7 +7,7 @@
 // Memory is read once: bytes = those of the input; one flop an element.
 //
 // Work is cut by shape: outputs, and where these are few, pieces of the reduced range whose results are combined in order.
-#include "cpu/kernels/level.h"
+#include "cpu/kernels/reductions.h"
 #include "cpu/kernels/runs.h"
 
 namespace FASTDL_CPU_NAMESPACE {
@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kBlock = 1024;         // elements of a row reduced before widening; columns of a block
 constexpr int64_t kRowsPerFold = 64;     // rows added in float before widening
 constexpr int64_t kPiece = 1 << 16;      // elements of a task
-constexpr int64_t kMaxPieces = 64;       // of a reduced range when columns are reduced
+constexpr int64_t kMaxTasks = 64;        // when reduced columns are cut into pieces of their rows
 constexpr int64_t kEnoughTasks = 16;
 
 template <class T> struct Wide {
@@ -28,74 +28,7 @@ template <> struct Wide<int64_t> {
 };
 template <class T> using wide_t = typename Wide<T>::type;
 
-template <class T> FASTDL_INLINE T lowest() {
-  if constexpr (sizeof(T) == 8 && static_cast<T>(0.5) == 0) return INT64_MIN;
-  else return static_cast<T>(-__builtin_inf());
-}
-template <class T> FASTDL_INLINE T highest() {
-  if constexpr (sizeof(T) == 8 && static_cast<T>(0.5) == 0) return INT64_MAX;
-  else return static_cast<T>(__builtin_inf());
-}
-
-// How two values combine, what one becomes before that, and the value of nothing. X is a scalar or a vector.
-struct Sum {
-  template <class T> FASTDL_INLINE static T identity() { return T(0); }
-  template <class X> FASTDL_INLINE static X map(X x) { return x; }
-  template <class X> FASTDL_INLINE static X combine(X a, X b) { return a + b; }
-};
-struct SumAbs : Sum {
-  template <class X> FASTDL_INLINE static X map(X x) { return x < 0 ? -x : x; }
-};
-struct SumSquares : Sum {
-  template <class X> FASTDL_INLINE static X map(X x) { return x * x; }
-};
-struct Prod : Sum {
-  template <class T> FASTDL_INLINE static T identity() { return T(1); }
-  template <class X> FASTDL_INLINE static X combine(X a, X b) { return a * b; }
-};
-struct Max : Sum {
-  template <class T> FASTDL_INLINE static T identity() { return lowest<T>(); }
-  template <class X> FASTDL_INLINE static X combine(X a, X b) { return (a > b) | (a != a) ? a : b; }
-};
-struct Min : Sum {
-  template <class T> FASTDL_INLINE static T identity() { return highest<T>(); }
-  template <class X> FASTDL_INLINE static X combine(X a, X b) { return (a < b) | (a != a) ? a : b; }
-};
-struct Any : Max {
-  template <class T> FASTDL_INLINE static T identity() { return T(0); }
-  template <class X> FASTDL_INLINE static X map(X x) { return x != 0 ? X{} + 1 : X{}; }
-};
-struct All : Min {
-  template <class T> FASTDL_INLINE static T identity() { return T(1); }
-  template <class X> FASTDL_INLINE static X map(X x) { return x != 0 ? X{} + 1 : X{}; }
-};
-
 // --- rows ---
-
-// A block of at most kBlock contiguous elements.
-template <class Op, class T> FASTDL_INLINE T reduce_block(const T* p, int64_t n) {
-  using V = compute_vector<T>;
-  constexpr int L = lanes<V>;
-  T result = Op::template identity<T>();
-  int64_t i = 0;
-  if (n >= 4 * L) {
-    V a = Op::map(load<V>(p)), b = Op::map(load<V>(p + L)), c = Op::map(load<V>(p + 2 * L)), d = Op::map(load<V>(p + 3 * L));
-    for (i = 4 * L; i + 4 * L <= n; i += 4 * L) {
-      a = Op::combine(a, Op::map(load<V>(p + i)));
-      b = Op::combine(b, Op::map(load<V>(p + i + L)));
-      c = Op::combine(c, Op::map(load<V>(p + i + 2 * L)));
-      d = Op::combine(d, Op::map(load<V>(p + i + 3 * L)));
-    }
-    a = Op::combine(Op::combine(a, b), Op::combine(c, d));
-    T x[L];
-    store<V>(x, a);
-    for (int w = L / 2; w > 0; w /= 2)
-      for (int k = 0; k < w; ++k) x[k] = Op::combine(x[k], x[k + w]);
-    result = x[0];
-  }
-  for (; i < n; ++i) result = Op::combine(result, Op::map(p[i]));
-  return result;
-}
 
 template <class Op, class T>
 FASTDL_INLINE wide_t<T> reduce_run(wide_t<T> total, const char* p, DType dtype, int64_t stride, int64_t n) {
@@ -111,29 +44,46 @@ FASTDL_INLINE wide_t<T> reduce_run(wide_t<T> total, const char* p, DType dtype, 
 
 // --- columns ---
 
-// acc[0..m) combined with `rows` rows; offset(r) is the place of row r.
+// acc = combination of acc and R rows' places, the next rows on their way into the cache meanwhile.
+template <class Op, class T, int R>
+FASTDL_INLINE void fold_rows(T* acc, const T* const (&rows)[R], const char* const (&next)[R], int64_t m) {
+  using V = compute_vector<T>;
+  each_vector<V>(m, [&](int64_t j, int64_t count) {
+    V x[R];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      __builtin_prefetch(next[r] + j * static_cast<int64_t>(sizeof(T)), 0, 2);
+      x[r] = Op::map(load_part<V>(rows[r] + j, count));
+    }
+    for (int w = R / 2; w > 0; w /= 2)
+      for (int r = 0; r < w; ++r) x[r] = Op::combine(x[r], x[r + w]);
+    store_part<V>(acc + j, Op::combine(load_part<V>(acc + j, count), x[0]), count);
+  });
+}
+
+// total[0..m) = the rows [begin, end) combined; offset(r) is the place of row r.
 template <class Op, class T, class Offset> FASTDL_INLINE void reduce_columns(wide_t<T>* total, const char* base, DType dtype,
                                                                              int64_t stride, int64_t m, int64_t begin,
                                                                              int64_t end, const Offset& offset) {
+  constexpr int R = 4;
   alignas(64) T acc[kBlock];
-  alignas(64) T buffers[4][kBlock];
+  alignas(64) T buffers[R][kBlock];
   for (int64_t j = 0; j < m; ++j) total[j] = Op::template identity<wide_t<T>>();
-  for (int64_t r0 = begin; r0 < end; r0 += kRowsPerFold) {
-    const int64_t r1 = r0 + kRowsPerFold < end ? r0 + kRowsPerFold : end;
+  for (int64_t r0 = begin; r0 < end;) {
+    const int64_t r1 = Op::rounds && r0 + kRowsPerFold < end ? r0 + kRowsPerFold : end;
     for (int64_t j = 0; j < m; ++j) acc[j] = Op::template identity<T>();
-    int64_t r = r0;
-    for (; r + 4 <= r1; r += 4) {
-      const T* __restrict a = load_run<T>(base + offset(r), dtype, stride, m, buffers[0]);
-      const T* __restrict b = load_run<T>(base + offset(r + 1), dtype, stride, m, buffers[1]);
-      const T* __restrict c = load_run<T>(base + offset(r + 2), dtype, stride, m, buffers[2]);
-      const T* __restrict d = load_run<T>(base + offset(r + 3), dtype, stride, m, buffers[3]);
-      for (int64_t j = 0; j < m; ++j)
-        acc[j] = Op::combine(acc[j],
-                             Op::combine(Op::combine(Op::map(a[j]), Op::map(b[j])), Op::combine(Op::map(c[j]), Op::map(d[j]))));
+    for (; r0 + R <= r1; r0 += R) {
+      const T* rows[R];
+      const char* next[R];
+      for (int k = 0; k < R; ++k) {
+        rows[k] = load_run<T>(base + offset(r0 + k), dtype, stride, m, buffers[k]);
+        next[k] = base + offset(r0 + R + k < end ? r0 + R + k : r0 + k);
+      }
+      fold_rows<Op, T>(acc, rows, next, m);
     }
-    for (; r < r1; ++r) {
-      const T* __restrict a = load_run<T>(base + offset(r), dtype, stride, m, buffers[0]);
-      for (int64_t j = 0; j < m; ++j) acc[j] = Op::combine(acc[j], Op::map(a[j]));
+    for (; r0 < r1; ++r0) {
+      const char* const row = base + offset(r0);
+      fold_rows<Op, T, 1>(acc, {load_run<T>(row, dtype, stride, m, buffers[0])}, {row}, m);
     }
     for (int64_t j = 0; j < m; ++j) total[j] = Op::combine(total[j], static_cast<wide_t<T>>(acc[j]));
   }
@@ -254,7 +204,8 @@ template <class Op, class T> void run(const ReduceArgs& a) {
   const int64_t blocks = (columns + kBlock - 1) / kBlock, outputs = outer.count() * blocks, rows = reduced.count();
   const int64_t width = columns < kBlock ? columns : kBlock;
   int64_t pieces = outputs < kEnoughTasks ? rows * width / kPiece : 1;
-  pieces = pieces < 1 ? 1 : pieces > kMaxPieces ? kMaxPieces : pieces;
+  if (pieces > kMaxTasks / outputs) pieces = kMaxTasks / outputs;
+  if (pieces < 1) pieces = 1;
   const int64_t piece_rows = (rows + pieces - 1) / pieces;
   const auto offset = [&](int64_t r) { return reduced.in_offset(r); };
   const auto block_base = [&](int64_t t) { return in + outer.in_offset(t / blocks) + t % blocks * kBlock * stride * in_size; };

@@ -1,8 +1,8 @@
-// Along one dimension: extremes with their places, running sums and the like (in float64 or int64), and sorting.
+// Along one dimension: extremes with their places (of lines side by side in memory row by row), running sums and the like (in float64 or int64), and sorting.
 //
 // Sorting maps each value to an unsigned key of the same order and runs a least-significant-digit radix sort over (key,
 // place) pairs, 8 bits a pass, leaving out passes in which all digits agree: stable, linear, four passes for float32.
-#include "cpu/kernels/level.h"
+#include "cpu/kernels/reductions.h"
 #include "cpu/kernels/runs.h"
 
 namespace FASTDL_CPU_NAMESPACE {
@@ -29,46 +29,116 @@ struct Lines {
     }
     return static_cast<char*>(v.data) + offset * size_of(v.dtype);
   }
+  // How many consecutive lines begin at consecutive elements.
+  int64_t neighbours() const {
+    for (int d = shape.ndim - 1; d >= 0; --d)
+      if (d != dim && shape.shape[d] > 1) return shape.strides[d] == 1 ? shape.shape[d] : 1;
+    return 1;
+  }
 };
 
-constexpr int64_t kBlock = 1024;
+constexpr int64_t kBlock = 1024;   // elements of a line looked at together
+constexpr int64_t kColumns = 512;  // neighbouring lines walked together
+
+template <class T> struct Extreme {
+  T value;
+  int64_t place;
+};
+
+template <bool kMax> struct OpOf {
+  using type = Max;
+};
+template <> struct OpOf<false> {
+  using type = Min;
+};
+
+// Whether x comes before the extreme so far; the first NaN stays.
+template <bool kMax, class X> FASTDL_INLINE auto exceeds(X x, X best) {
+  if constexpr (kMax) return (x > best) | ((x != x) & (best == best));
+  else return (x < best) | ((x != x) & (best == best));
+}
+
+// The place of the first element that is `value`, which is one of them.
+template <class T> FASTDL_INLINE int64_t find(const T* x, T value, int64_t n) {
+  using V = compute_vector<T>;
+  const V wanted = broadcast<V>(value);
+  int64_t i = 0;
+  for (; i + lanes<V> <= n; i += lanes<V>) {
+    const V v = load<V>(x + i);
+    if (any((vi32)((v == wanted) | ((v != v) & (wanted != wanted))))) break;
+  }
+  while (x[i] != value && x[i] == x[i]) ++i;
+  return i;
+}
+
+// Along a line: a block's extreme first; then, only if it is a new one, its place.
+template <class T, bool kMax>
+Extreme<T> extreme_of_line(const char* p, DType dtype, int64_t stride, int64_t n) {
+  using Op = typename OpOf<kMax>::type;
+  alignas(64) T buffer[kBlock];
+  Extreme<T> best{};
+  for (int64_t b = 0; b < n; b += kBlock) {
+    const int64_t m = n - b < kBlock ? n - b : kBlock;
+    const T* x = load_run<T>(p + b * stride * size_of(dtype), dtype, stride, m, buffer);
+    const T e = reduce_block<Op, T>(x, m);
+    if (b == 0 || exceeds<kMax>(e, best.value)) best = {e, b + find(x, e, m)};
+  }
+  return best;
+}
+
+// Of m neighbouring lines, row by row: the extremes so far and their places stay in the first-level cache.
+template <class T, bool kMax>
+void extremes_of_columns(const char* p, DType dtype, int64_t stride, int64_t n, int64_t m, T* best, lane_t<mask_t<compute_vector<T>>>* place) {
+  using V = compute_vector<T>;
+  using I = mask_t<V>;
+  alignas(64) T buffer[kColumns];
+  const int64_t step = stride * size_of(dtype);
+  for (int64_t i = 0; i < n; ++i) {
+    const T* const x = load_run<T>(p + i * step, dtype, 1, m, buffer);
+    const char* const next = p + (i + 2 < n ? i + 2 : i) * step;
+    const I here = broadcast<I>(static_cast<lane_t<I>>(i));
+    if (i == 0) {
+      __builtin_memcpy(best, x, static_cast<size_t>(m) * sizeof(T));
+      memset(place, 0, static_cast<size_t>(m) * sizeof(T));
+      continue;
+    }
+    each_vector<V>(m, [&](int64_t j, int64_t count) {
+      __builtin_prefetch(next + j * size_of(dtype));
+      const V v = load_part<V>(x + j, count), b = load_part<V>(best + j, count);
+      const I better = exceeds<kMax>(v, b);
+      store_part<V>(best + j, select<V>(better, v, b), count);
+      store_part<I>(place + j, select<I>(better, here, load_part<I>(place + j, count)), count);
+    });
+  }
+}
 
 template <class T, bool kMax> void extreme(const ArgReduceArgs& a) {
-  using V = compute_vector<T>;
+  using P = lane_t<mask_t<compute_vector<T>>>;
   const Lines lines{a.in, a.dim};
-  const int64_t n = a.in.shape[a.dim], stride = a.in.strides[a.dim], element = size_of(a.in.dtype);
-  parallel_for(lines.count(), grain_for(n * element), [&](int64_t begin, int64_t end) {
-    alignas(64) T buffer[kBlock];
-    for (int64_t line = begin; line < end; ++line) {
-      const char* p = lines.start(a.in, line);
-      T best{};
-      int64_t place = -1;
-      for (int64_t b = 0; b < n; b += kBlock) {
-        const int64_t m = n - b < kBlock ? n - b : kBlock;
-        const T* x = load_run<T>(p + b * stride * element, a.in.dtype, stride, m, buffer);
-        if (place >= 0 && best != best) break;
-        // The block's extreme first; then, only if it is a new one, its place.
-        T e = x[0];
-        int64_t i = 0;
-        if constexpr (static_cast<T>(0.5) != 0) {
-          if (m >= lanes<V>) {
-            V v = load<V>(x);
-            for (i = lanes<V>; i + lanes<V> <= m; i += lanes<V>)
-              v = kMax ? max_nan<V>(v, load<V>(x + i)) : min_nan<V>(v, load<V>(x + i));
-            T l[lanes<V>];
-            store<V>(l, v);
-            e = l[0];
-            for (int k = 1; k < lanes<V>; ++k) e = e != e ? e : (l[k] != l[k] || (kMax ? l[k] > e : l[k] < e)) ? l[k] : e;
-          }
-        }
-        for (; i < m; ++i) e = e != e ? e : (x[i] != x[i] || (kMax ? x[i] > e : x[i] < e)) ? x[i] : e;
-        if (place >= 0 && e == e && !(kMax ? e > best : e < best)) continue;
-        for (i = 0; x[i] != e && !(x[i] != x[i]);) ++i;
-        best = e;
-        place = b + i;
+  const int64_t n = a.in.shape[a.dim], stride = a.in.strides[a.dim], count = lines.count(), element = size_of(a.in.dtype);
+  const auto write = [&](int64_t line, T value, int64_t place) {
+    if (a.values.data) store_number(lines.start(a.values, line), a.values.dtype, value);
+    *reinterpret_cast<int64_t*>(lines.start(a.indices, line)) = place;
+  };
+  const int64_t together = lines.neighbours();
+  if (together > 1 && stride != 1 && (sizeof(P) == 8 || n <= INT32_MAX)) {
+    const int64_t blocks = (together + kColumns - 1) / kColumns;
+    parallel_for(count / together * blocks, grain_for(n * (together < kColumns ? together : kColumns) * element), [&](int64_t begin, int64_t end) {
+      alignas(64) T best[kColumns];
+      alignas(64) P place[kColumns];
+      for (int64_t block = begin; block < end; ++block) {
+        const int64_t c = block % blocks * kColumns, line = block / blocks * together + c;
+        const int64_t m = together - c < kColumns ? together - c : kColumns;
+        extremes_of_columns<T, kMax>(lines.start(a.in, line), a.in.dtype, stride, n, m, best, place);
+        for (int64_t j = 0; j < m; ++j) write(line + j, best[j], place[j]);
       }
-      if (a.values.data) store_number(lines.start(a.values, line), a.values.dtype, best);
-      *reinterpret_cast<int64_t*>(lines.start(a.indices, line)) = place;
+    });
+    return;
+  }
+  parallel_for(count, grain_for(n * element), [&](int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) {
+      const Extreme<T> e = extreme_of_line<T, kMax>(lines.start(a.in, line), a.in.dtype, stride, n);
+      write(line, e.value, e.place);
     }
   });
 }

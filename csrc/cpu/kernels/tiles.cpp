@@ -6,6 +6,8 @@
 // stores: they save reading the lines that will be overwritten.
 #include "cpu/kernels/tiles.h"
 
+#include "cpu/simd/rows.h"
+
 namespace FASTDL_CPU_NAMESPACE {
 
 namespace {
@@ -14,7 +16,6 @@ constexpr int kMaxOperands = kMaxInputs + 1;     // operand 0 is the output
 constexpr int64_t kDirectElements = 1 << 14;     // of a tile in which no operand needs a buffer
 constexpr int64_t kLongRow = 256;                // rows from here on are cut, shorter ones put together
 constexpr int64_t kBlock = 32;                   // edge of a tile with a transposed operand
-constexpr int64_t kStreamBytes = 16 << 20;       // outputs larger than this bypass the caches
 
 struct Operand {
   char* data;

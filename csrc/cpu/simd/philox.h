@@ -5,63 +5,54 @@
 
 namespace FASTDL_CPU_NAMESPACE {
 
-struct PhiloxVectors {
-  vu32 v[4];
-};  // v[j][l]: output j of lane l's counter
-
-// The two halves of the 64-bit products of each lane with a constant.
-FASTDL_INLINE void multiply_wide(vu32 x, uint32_t by, vu32& high, vu32& low) {
-  low = x * by;
+// The 64-bit products of the low halves of each lane with a constant.
+FASTDL_INLINE vu64 multiply_low_halves(vu64 x, uint32_t by) {
 #if FASTDL_VECTOR_BYTES == 64
-  const __m512i m = _mm512_set1_epi64(by);
-  const __m512i even = _mm512_mul_epu32((__m512i)x, m), odd = _mm512_mul_epu32(_mm512_srli_epi64((__m512i)x, 32), m);
-  high = (vu32)_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+  return (vu64)_mm512_mul_epu32((__m512i)x, _mm512_set1_epi64(by));
 #elif FASTDL_VECTOR_BYTES == 32
-  const __m256i m = _mm256_set1_epi64x(by);
-  const __m256i even = _mm256_mul_epu32((__m256i)x, m), odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)x, 32), m);
-  high = (vu32)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+  return (vu64)_mm256_mul_epu32((__m256i)x, _mm256_set1_epi64x(by));
 #else
-  const __m128i m = _mm_set1_epi64x(by);
-  const __m128i even = _mm_mul_epu32((__m128i)x, m), odd = _mm_mul_epu32(_mm_srli_epi64((__m128i)x, 32), m);
-  high = (vu32)_mm_blend_epi16(_mm_srli_epi64(even, 32), odd, 0xcc);
+  return (vu64)_mm_mul_epu32((__m128i)x, _mm_set1_epi64x(by));
 #endif
 }
 
-// The counter of a lane is high:low.
-FASTDL_INLINE PhiloxVectors philox_vectors(uint64_t seed, vu32 low, vu32 high) {
-  vu32 c0 = low, c1 = high, c2{}, c3{};
+// v[j]: output j of each lane's counter in the lane's low half; what the high halves hold is undefined. A product thus
+// brings its two halves to where the next round wants them, or one shift away.
+struct PhiloxLanes {
+  vu64 v[4];
+};
+FASTDL_INLINE PhiloxLanes philox_lanes(uint64_t seed, vu64 counter) {
+  vu64 c0 = counter, c1 = counter >> 32, c2{}, c3{};
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+#pragma GCC unroll 10
   for (int round = 0; round < 10; ++round) {
-    vu32 high0, low0, high1, low1;
-    multiply_wide(c0, 0xD2511F53, high0, low0);
-    multiply_wide(c2, 0xCD9E8D57, high1, low1);
-    c0 = high1 ^ c1 ^ k0;
-    c1 = low1;
-    c2 = high0 ^ c3 ^ k1;
-    c3 = low0;
+    const vu64 p0 = multiply_low_halves(c0, 0xD2511F53), p1 = multiply_low_halves(c2, 0xCD9E8D57);
+    c0 = p1 >> 32 ^ c1 ^ k0;
+    c1 = p1;
+    c2 = p0 >> 32 ^ c3 ^ k1;
+    c3 = p0;
     k0 += 0x9E3779B9;
     k1 += 0xBB67AE85;
   }
   return {{c0, c1, c2, c3}};
 }
 
-// Counters counter, counter + 1, ...
-FASTDL_INLINE PhiloxVectors philox_vectors(uint64_t seed, uint64_t counter) {
-  vu32 low{}, high{};
-  for (int l = 0; l < kF32; ++l) {
-    low[l] = static_cast<uint32_t>(counter + l);
-    high[l] = static_cast<uint32_t>((counter + l) >> 32);
-  }
-  return philox_vectors(seed, low, high);
+// Output j of the counters of two vectors, side by side.
+FASTDL_INLINE vu32 philox_output(const PhiloxLanes& a, const PhiloxLanes& b, int j) {
+  return (vu32)__builtin_shuffle((vi32)a.v[j], (vi32)b.v[j], lane_numbers<vi32>() * 2);
 }
 
 // The bits of elements [4 counter, 4 counter + 4 kF32) in order.
 FASTDL_INLINE void philox_bits(uint64_t seed, uint64_t counter, uint32_t* out) {
-  const PhiloxVectors x = philox_vectors(seed, counter);
-  uint32_t lanes_of[4][kF32];
-  for (int j = 0; j < 4; ++j) __builtin_memcpy(lanes_of[j], &x.v[j], sizeof x.v[j]);
-  for (int l = 0; l < kF32; ++l)
-    for (int j = 0; j < 4; ++j) out[4 * l + j] = lanes_of[j][l];
+  const vi64 lane = lane_numbers<vi64>(), first = lane / 2 + lane % 2 * kF64;  // 0, kF64, 1, kF64 + 1, ...
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; ++half) {
+    const PhiloxLanes x = philox_lanes(seed, counter + static_cast<uint64_t>(half * kF64) + (vu64)lane);
+    const vi64 low = (vi64)((x.v[0] & 0xffffffff) | x.v[1] << 32), high = (vi64)((x.v[2] & 0xffffffff) | x.v[3] << 32);
+    int64_t* const to = reinterpret_cast<int64_t*>(out + half * 4 * kF64);
+    store<vi64>(to, __builtin_shuffle(low, high, first));
+    store<vi64>(to + kF64, __builtin_shuffle(low, high, first + kF64 / 2));
+  }
 }
 
 // [0, 1) with 24 random bits.

@@ -26,4 +26,26 @@ template <class V> FASTDL_INLINE V fill_past(V v, int64_t count, lane_t<V> fill)
   return select<V>(lane_numbers<V>() < static_cast<lane_t<mask_t<V>>>(count), v, broadcast<V>(fill));
 }
 
+// Outputs from here on bypass the caches: they would push out everything else, and a store into a cache first reads the
+// line that it will overwrite.
+constexpr int64_t kStreamBytes = 16 << 20;
+
+// y[i] = the vector f(i, count) for each vector of [0, n). With `stream`, whole vectors of y go past the caches, those of a
+// start or an end that shares its cache line do not; the caller ends with stream_fence().
+template <class V, class S, class F> FASTDL_INLINE void write_row(S* y, int64_t n, bool stream, const F& f) {
+  constexpr int64_t L = lanes<V>;
+  if constexpr (sizeof(S) == sizeof(lane_t<V>)) {
+    if (stream) {
+      const int64_t misaligned = static_cast<int64_t>(reinterpret_cast<uintptr_t>(y) % sizeof(V) / sizeof(S));
+      int64_t i = misaligned == 0 ? 0 : L - misaligned;
+      if (i > 0 && i < n) store_part<V>(y, f(int64_t{0}, i), i);
+      for (; i + L <= n; i += L) store_stream(reinterpret_cast<float*>(y + i), (vf32)f(i, L));
+      if (i < n) store_part<V>(y + i, f(i, n - i), n - i);
+      else if (i > n) store_part<V>(y, f(int64_t{0}, n), n);
+      return;
+    }
+  }
+  each_vector<V>(n, [&](int64_t i, int64_t count) { store_part<V>(y + i, f(i, count), count); });
+}
+
 }  // namespace FASTDL_CPU_NAMESPACE

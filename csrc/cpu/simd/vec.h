@@ -114,12 +114,18 @@ FASTDL_INLINE bool any(vi32 mask) {
 
 template <class V> FASTDL_INLINE V select(mask_t<V> mask, V a, V b) { return mask ? a : b; }
 
-// NaN-propagating in both operands, unlike the instructions alone.
-template <class V> FASTDL_INLINE V max_nan(V a, V b) { return (a > b) | (a != a) ? a : b; }
-template <class V> FASTDL_INLINE V min_nan(V a, V b) { return (a < b) | (a != a) ? a : b; }
 // One instruction; b where either is NaN.
 template <class V> FASTDL_INLINE V max(V a, V b) { return a > b ? a : b; }
 template <class V> FASTDL_INLINE V min(V a, V b) { return a < b ? a : b; }
+// NaN-propagating in both operands, unlike the instructions alone. Also of numbers.
+template <class V> FASTDL_INLINE V max_nan(V a, V b) {
+  const V m = max<V>(a, b);
+  return a != a ? a : m;
+}
+template <class V> FASTDL_INLINE V min_nan(V a, V b) {
+  const V m = min<V>(a, b);
+  return a != a ? a : m;
+}
 
 FASTDL_INLINE vf32 abs(vf32 v) { return (vf32)((vi32)v & 0x7fffffff); }
 FASTDL_INLINE vf64 abs(vf64 v) { return (vf64)((vi64)v & 0x7fffffffffffffff); }
