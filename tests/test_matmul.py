@@ -66,6 +66,40 @@ def test_layouts(level, layouts):
         assert_product(a @ b, a64, b64, "float32")
 
 
+@pytest.mark.parametrize("rows", range(1, 10))
+def test_few_rows_of_a_large_matrix(level, rows):
+    rng = np.random.default_rng(rows)
+    k, n = 311, 1157
+    for layouts in ("NN", "TN", "NT", "TT"):
+        a, a64 = operand(rng, rows, k, layouts[0])
+        b, b64 = operand(rng, k, n, layouts[1])
+        bias, bias64 = operand(rng, 1, n, "N")
+        assert_product(a @ b, a64, b64, "float32")
+        assert_product(fd.addmm(bias, a, b, beta=2, alpha=-1), -a64, b64, "float32", 2 * bias64)
+        assert_product(F.linear(a, b.t(), bias[0]), a64, b64, "float32", bias64)
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 64, 65, 1023, 2049])
+@pytest.mark.parametrize("layouts", ["NN", "TN", "NT", "TT"])
+def test_bfloat16_pairs(level, layouts, k):
+    """Odd depths, heights and widths, of which the last pair, tile and panel are not full."""
+    rng = np.random.default_rng(k)
+    for m, n in [(1, 1), (13, 33), (66, 47)]:
+        a, a64 = operand(rng, m, k, layouts[0], "bfloat16")
+        b, b64 = operand(rng, k, n, layouts[1], "bfloat16")
+        assert_product(a @ b, a64, b64, "bfloat16")
+
+
+def test_bfloat16_nan_and_infinity(level):
+    """They stay in the rows and columns that have them, beside the padding too."""
+    a, b = fd.ones(5, 3, dtype=fd.bfloat16), fd.ones(3, 35, dtype=fd.bfloat16)
+    a[1, 2], b[2, 4] = float("nan"), float("inf")
+    y = (a @ b).to(fd.float32).numpy()
+    expected = np.full((5, 35), 3.0, np.float32)
+    expected[:, 4], expected[1, :] = np.inf, np.nan
+    np.testing.assert_array_equal(y, expected)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
 def test_dtypes(level, dtype):
     rng = np.random.default_rng(1)
@@ -174,12 +208,19 @@ def test_same_bits_at_any_thread_count(level):
     rng = np.random.default_rng(8)
     before = fd.get_num_threads()
     try:
-        for m, k, n, layout in [(300, 500, 290, "N"), (5, 3000, 200, "T"), (700, 80, 30, "T"), (1, 3000, 900, "N")]:
-            a, b = operand(rng, m, k, "N")[0], operand(rng, k, n, layout)[0]
+        for m, k, n, layout, dtype in [
+            (300, 500, 290, "N", "float32"),
+            (5, 3000, 200, "T", "float32"),
+            (700, 80, 30, "T", "float32"),
+            (1, 3000, 900, "N", "float32"),
+            (3, 500, 1400, "N", "float32"),
+            (300, 501, 290, "N", "bfloat16"),
+        ]:
+            a, b = operand(rng, m, k, "N", dtype)[0], operand(rng, k, n, layout, dtype)[0]
             results = []
             for threads in (1, 2, 3):
                 fd.set_num_threads(threads)
-                results.append((a @ b).numpy(force=True).tobytes())
+                results.append((a @ b).to(fd.float32).numpy(force=True).tobytes())
             assert results[0] == results[1] == results[2]
     finally:
         fd.set_num_threads(before)

@@ -62,8 +62,55 @@ void pack_strided(const S* x, int64_t stride, int64_t k_stride, int count, int64
     for (int i = 0; i < Width; ++i) out[p * Width + i] = i < count ? to_compute(x[i * stride + p * k_stride]) : T(0);
 }
 
-template <class T, int Width>
-void pack_panel(const GemmOperand<T>& op, int64_t first, int count, int64_t k0, int64_t k_count, T* out) {
+// Pairs of bfloat16: steps 2 p and 2 p + 1 of K side by side, a last odd one beside zero. `k` counts elements.
+template <int Width> void pack_pairs(const bf16* x, int64_t stride, int64_t k_stride, int count, int64_t k, bf16_pair* out) {
+  constexpr int L = kF32, kLast = Width % L == 0 ? L : Width % L;
+  const int64_t pairs = k / 2;
+  int64_t p = 0;
+  if (k_stride == 1) {  // pairs lie in memory as they are: squares of them are transposed
+    for (; p + L <= pairs; p += L) {
+#pragma GCC unroll 8
+      for (int first = 0; first < Width; first += L) {
+        vf32 r[L];
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i)
+          r[i] = first + i < count
+                     ? load_operand<vf32>(reinterpret_cast<const bf16_pair*>(x + (first + i) * stride + 2 * p))
+                     : vf32{};
+        transpose<vf32>(r);
+        float* o = reinterpret_cast<float*>(out + p * Width + first);
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) {
+          if (first + L <= Width) store<vf32>(o + i * Width, r[i]);
+          else store_n<vf32>(o + i * Width, r[i], kLast);
+        }
+      }
+    }
+  } else if (stride == 1) {  // two rows are interleaved
+    for (; p < pairs; ++p) {
+      const bf16 *low = x + 2 * p * k_stride, *high = low + k_stride;
+      float* o = reinterpret_cast<float*>(out + p * Width);
+#pragma GCC unroll 8
+      for (int first = 0; first < Width; first += L) {
+        const int n = count - first < L ? count - first : L;
+        vf32 pair{};
+        if (n == L) pair = interleave(load_bf16(low + first), load_bf16(high + first));
+        else if (n > 0) pair = interleave(load_as_n<vf32>(low + first, n), load_as_n<vf32>(high + first, n));
+        if (first + L <= Width) store<vf32>(o + first, pair);
+        else store_n<vf32>(o + first, pair, kLast);
+      }
+    }
+  }
+  for (; 2 * p < k; ++p)
+    for (int i = 0; i < Width; ++i) {
+      const bf16* at = x + i * stride + 2 * p * k_stride;
+      out[p * Width + i] = i < count ? bf16_pair{at[0], 2 * p + 1 < k ? at[k_stride] : bf16{}} : bf16_pair{};
+    }
+}
+
+// The steps [k0, k0 + k_count) of K, which has `k` elements, of `count` vectors from `first` on.
+template <int Width, class T>
+void pack_panel(const GemmOperand<T>& op, int64_t, int64_t first, int count, int64_t k0, int64_t k_count, T* out) {
   if (op.pack) return op.pack(op.data, first, count, k0, k_count, Width, out);
   const int64_t at = first * op.stride + k0 * op.k_stride;
   const auto strided = [&]<class S>(const S* x) {
@@ -74,6 +121,14 @@ void pack_panel(const GemmOperand<T>& op, int64_t first, int count, int64_t k0, 
     if (op.dtype == DType::bf16) return strided(static_cast<const bf16*>(op.data));
   }
   strided(static_cast<const T*>(op.data));
+}
+
+// The same as pairs, which k0 and k_count count.
+template <int Width>
+void pack_panel(const GemmOperand<float>& op, int64_t k, int64_t first, int count, int64_t k0, int64_t k_count, bf16_pair* out) {
+  const int64_t elements = k - 2 * k0 < 2 * k_count ? k - 2 * k0 : 2 * k_count;
+  pack_pairs<Width>(static_cast<const bf16*>(op.data) + first * op.stride + 2 * k0 * op.k_stride, op.stride, op.k_stride, count,
+                    elements, out);
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 // (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008.)
 #pragma once
 #include "cpu/gemm/gemm.h"
-#include "cpu/simd/convert.h"
+#include "cpu/simd/bf16_pair.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
@@ -22,13 +22,17 @@ constexpr Blocking kBlocking{6, 2, 320};
 constexpr Blocking kBlocking{4, 2, 256};
 #endif
 constexpr int kTileRows = kBlocking.rows;
-template <class T> constexpr int kTileCols = kBlocking.vectors * lanes<compute_vector<T>>;
+template <class P> constexpr int kTileCols = kBlocking.vectors * lanes<compute_vector<P>>;
 
-template <class T> struct TileArgs {
+// What operands are made of: T itself, or pairs of bfloat16 along K, whose sums are float.
+template <class P> using sum_of = lane_t<compute_vector<P>>;
+
+template <class P> struct TileArgs {
+  using T = sum_of<P>;
   int64_t k;
-  const T* a;  // element (i, p) at a[i * a_row + p * a_k]
+  const P* a;  // element (i, p) at a[i * a_row + p * a_k]
   int64_t a_row, a_k;
-  const T* b;  // element (p, j) at b[p * b_k + j]
+  const P* b;  // element (p, j) at b[p * b_k + j]
   int64_t b_k;
   T* c;
   int64_t c_row;
@@ -38,16 +42,24 @@ template <class T> struct TileArgs {
   int64_t addend_row, addend_col;
 };
 
+template <class V> FASTDL_INLINE V load_operand(const lane_t<V>* p) { return load<V>(p); }
+template <class V> FASTDL_INLINE V broadcast_operand(const lane_t<V>* p) { return broadcast<V>(*p); }
+template <class P, class V> FASTDL_INLINE void multiply_add(V& sum, V x, V y) {
+  if constexpr (__is_same(P, bf16_pair)) add_dot(sum, x, y);
+  else sum += x * y;
+}
+
 // kUnitRows: a_row is 1, as in packed panels and transposed matrices.
-template <class T, int H, int W, bool kUnitRows> void tile(const TileArgs<T>& t) {
-  using V = compute_vector<T>;
+template <class P, int H, int W, bool kUnitRows> void tile(const TileArgs<P>& t) {
+  using V = compute_vector<P>;
+  using T = lane_t<V>;
   constexpr int L = lanes<V>;
   V acc[H][W] = {};
-  const T* b = t.b;
+  const P* b = t.b;
   // Rows in groups of four: one pointer each, and three offsets shared by all.
   constexpr int kGroups = (H + 3) / 4;
   const int64_t row = kUnitRows ? 1 : t.a_row, offset[4] = {0, row, 2 * row, 3 * row};
-  const T* a[kGroups];
+  const P* a[kGroups];
 #pragma GCC unroll 4
   for (int g = 0; g < kGroups; ++g) a[g] = t.a + 4 * g * row;
 #pragma GCC unroll 16
@@ -58,12 +70,12 @@ template <class T, int H, int W, bool kUnitRows> void tile(const TileArgs<T>& t)
   for (int64_t p = t.k; p > 0; --p) {
     V bv[W];
 #pragma GCC unroll 4
-    for (int w = 0; w < W; ++w) bv[w] = load<V>(b + w * L);
+    for (int w = 0; w < W; ++w) bv[w] = load_operand<V>(b + w * L);
 #pragma GCC unroll 16
     for (int i = 0; i < H; ++i) {
-      const V x = broadcast<V>(kUnitRows ? a[0][i] : a[i / 4][offset[i % 4]]);
+      const V x = broadcast_operand<V>(kUnitRows ? a[0] + i : a[i / 4] + offset[i % 4]);
 #pragma GCC unroll 4
-      for (int w = 0; w < W; ++w) acc[i][w] += x * bv[w];
+      for (int w = 0; w < W; ++w) multiply_add<P>(acc[i][w], x, bv[w]);
     }
     b += t.b_k;
 #pragma GCC unroll 4
@@ -91,33 +103,36 @@ template <class T, int H, int W, bool kUnitRows> void tile(const TileArgs<T>& t)
   }
 }
 
-template <class T> using TileFn = void (*)(const TileArgs<T>&);
+template <class P> using TileFn = void (*)(const TileArgs<P>&);
 
-template <class T, int W, bool kUnitRows> FASTDL_INLINE TileFn<T> tile_of_height(int rows) {
+template <class P, int W, bool kUnitRows> FASTDL_INLINE TileFn<P> tile_of_height(int rows) {
   switch (rows) {
-    case 1: return tile<T, 1, W, kUnitRows>;
-    case 2: return tile<T, 2, W, kUnitRows>;
-    case 3: return tile<T, 3, W, kUnitRows>;
-    case 4: return tile<T, 4, W, kUnitRows>;
+    case 1: return tile<P, 1, W, kUnitRows>;
+    case 2: return tile<P, 2, W, kUnitRows>;
+    case 3: return tile<P, 3, W, kUnitRows>;
+    case 4: return tile<P, 4, W, kUnitRows>;
 #if FASTDL_VECTOR_BYTES >= 32
-    case 5: return tile<T, 5, W, kUnitRows>;
-    case 6: return tile<T, 6, W, kUnitRows>;
+    case 5: return tile<P, 5, W, kUnitRows>;
+    case 6: return tile<P, 6, W, kUnitRows>;
 #endif
 #if FASTDL_VECTOR_BYTES >= 64
-    case 7: return tile<T, 7, W, kUnitRows>;
-    case 8: return tile<T, 8, W, kUnitRows>;
-    case 9: return tile<T, 9, W, kUnitRows>;
-    case 10: return tile<T, 10, W, kUnitRows>;
-    case 11: return tile<T, 11, W, kUnitRows>;
-    case 12: return tile<T, 12, W, kUnitRows>;
+    case 7: return tile<P, 7, W, kUnitRows>;
+    case 8: return tile<P, 8, W, kUnitRows>;
+    case 9: return tile<P, 9, W, kUnitRows>;
+    case 10: return tile<P, 10, W, kUnitRows>;
+    case 11: return tile<P, 11, W, kUnitRows>;
+    case 12: return tile<P, 12, W, kUnitRows>;
 #endif
   }
   __builtin_unreachable();
 }
 
-template <class T> FASTDL_INLINE TileFn<T> choose_tile(int rows, int cols, bool unit_rows) {
-  if (cols > lanes<compute_vector<T>>) return unit_rows ? tile_of_height<T, 2, true>(rows) : tile_of_height<T, 2, false>(rows);
-  return unit_rows ? tile_of_height<T, 1, true>(rows) : tile_of_height<T, 1, false>(rows);
+template <class P> FASTDL_INLINE TileFn<P> choose_tile(int rows, int cols, bool unit_rows) {
+  const bool wide = cols > lanes<compute_vector<P>>;
+  if (__is_same(P, bf16_pair) || unit_rows) return wide ? tile_of_height<P, 2, true>(rows) : tile_of_height<P, 1, true>(rows);
+  if constexpr (!__is_same(P, bf16_pair))
+    return wide ? tile_of_height<P, 2, false>(rows) : tile_of_height<P, 1, false>(rows);
+  __builtin_unreachable();  // pairs are always packed
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 // (Van Zee and van de Geijn, "BLIS: a framework for rapidly instantiating BLAS functionality", 2015.)
 #include "cpu/gemm/gemm.h"
 
+#include "cpu/gemm/few_rows.h"
 #include "cpu/gemm/inner.h"
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/tile.h"
@@ -31,28 +32,30 @@ struct Parts {
 };
 FASTDL_INLINE Parts parts_of_at_most(int64_t total, int64_t size) { return {total, at_least(1, ceil_div(total, size))}; }
 
-// The tiles of a matrix: rows of balanced heights, columns of full panels and one rest; and the blocks of K.
-template <class T> FASTDL_INLINE Parts row_tiles(int64_t m) { return parts_of_at_most(m, kTileRows); }
-template <class T> FASTDL_INLINE int64_t column_tiles(int64_t n) { return ceil_div(n, kTileCols<T>); }
-template <class T> FASTDL_INLINE Parts k_blocks(int64_t k) { return parts_of_at_most(k, kBlocking.k); }
+// The tiles of a matrix: rows of balanced heights, columns of full panels and one rest; and the blocks of K, which is
+// counted in what panels are made of: numbers or pairs.
+template <class P> constexpr int kPerStep = __is_same(P, bf16_pair) ? 2 : 1;
+FASTDL_INLINE Parts row_tiles(int64_t m) { return parts_of_at_most(m, kTileRows); }
+template <class P> FASTDL_INLINE int64_t column_tiles(int64_t n) { return ceil_div(n, kTileCols<P>); }
+template <class P> FASTDL_INLINE Parts k_blocks(int64_t k) { return parts_of_at_most(ceil_div(k, kPerStep<P>), kBlocking.k); }
 
-template <class T>
-void pack_row_tiles(const GemmOperand<T>& a, const Parts& rows, int64_t first, int64_t count, int64_t k0, int64_t k, T* out) {
+template <class P> void pack_row_tiles(const GemmOperand<sum_of<P>>& a, const Parts& rows, int64_t total_k, int64_t first,
+                                       int64_t count, int64_t k0, int64_t k, P* out) {
   const int64_t grain = at_least(1, kPackTaskElements / (kTileRows * at_least(k, 1)));
   parallel_for(count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
-      pack_panel<T, kTileRows>(a, rows.begin(first + i), static_cast<int>(rows.size(first + i)), k0, k,
-                               out + i * kTileRows * k);
+      pack_panel<kTileRows>(a, total_k, rows.begin(first + i), static_cast<int>(rows.size(first + i)), k0, k,
+                            out + i * kTileRows * k);
   });
 }
-template <class T>
-void pack_column_tiles(const GemmOperand<T>& b, int64_t n, int64_t first, int64_t count, int64_t k0, int64_t k, T* out) {
-  constexpr int kCols = kTileCols<T>;
+template <class P> void pack_column_tiles(const GemmOperand<sum_of<P>>& b, int64_t n, int64_t total_k, int64_t first,
+                                          int64_t count, int64_t k0, int64_t k, P* out) {
+  constexpr int kCols = kTileCols<P>;
   const int64_t grain = at_least(1, kPackTaskElements / (kCols * at_least(k, 1)));
   parallel_for(count, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t column = (first + i) * kCols;
-      pack_panel<T, kCols>(b, column, static_cast<int>(at_most(kCols, n - column)), k0, k, out + i * kCols * k);
+      pack_panel<kCols>(b, total_k, column, static_cast<int>(at_most(kCols, n - column)), k0, k, out + i * kCols * k);
     }
   });
 }
@@ -82,22 +85,24 @@ void finish(Activation activation, const T* sums, int64_t sums_row, S* c, int64_
 }
 
 // One product, as the compute tasks see it while a block of K is worked on.
-template <class T> struct Block {
+template <class P> struct Block {
+  using T = sum_of<P>;
   const Gemm<T>& g;
   Parts rows;               // all row tiles of C
   int64_t k0, k;            // this block of K
   bool first, last;         // among the blocks of K
   int64_t row0, column0;    // first tile of the packed panels
-  const T* a_panels;        // null: A is read in place
-  const T* b_panels;        // null: B is read in place, but for a last tile of less than full width,
-  const T* b_rest;          // which is packed here
+  const P* a_panels;        // null: A is read in place
+  const P* b_panels;        // null: B is read in place, but for a last tile of less than full width,
+  const P* b_rest;          // which is packed here
   T* sums;                  // where C's sums stay until the last block of K; null: in C itself
   int64_t sums_row, sums_row0, sums_column0;
 };
 
 // A tile of C: multiplies, then converts and activates while the tile is in L1.
-template <class T, class S> FASTDL_INLINE void compute_tile(const Block<T>& block, int64_t i, int64_t j) {
-  constexpr int kCols = kTileCols<T>;
+template <class P, class S> FASTDL_INLINE void compute_tile(const Block<P>& block, int64_t i, int64_t j) {
+  using T = sum_of<P>;
+  constexpr int kCols = kTileCols<P>;
   constexpr bool kConverts = sizeof(S) != sizeof(T);
   const Gemm<T>& g = block.g;
   const int64_t row = block.rows.begin(i), column = j * kCols;
@@ -105,14 +110,14 @@ template <class T, class S> FASTDL_INLINE void compute_tile(const Block<T>& bloc
   S* c = static_cast<S*>(g.c) + row * g.c_stride + column;
   alignas(64) T buffer[kConverts ? kTileRows * kCols : 1];
 
-  TileArgs<T> t;
+  TileArgs<P> t;
   t.k = block.k;
   if (block.a_panels) {
     t.a = block.a_panels + (i - block.row0) * kTileRows * block.k;
     t.a_row = 1;
     t.a_k = kTileRows;
   } else {
-    t.a = static_cast<const T*>(g.a.data) + row * g.a.stride + block.k0 * g.a.k_stride;
+    t.a = static_cast<const P*>(g.a.data) + row * g.a.stride + block.k0 * g.a.k_stride;
     t.a_row = g.a.stride;
     t.a_k = g.a.k_stride;
   }
@@ -123,7 +128,7 @@ template <class T, class S> FASTDL_INLINE void compute_tile(const Block<T>& bloc
     t.b = block.b_rest;
     t.b_k = kCols;
   } else {
-    t.b = static_cast<const T*>(g.b.data) + column + block.k0 * g.b.k_stride;
+    t.b = static_cast<const P*>(g.b.data) + column + block.k0 * g.b.k_stride;
     t.b_k = g.b.k_stride;
   }
   if (block.sums) {
@@ -161,27 +166,27 @@ template <class T, class S> FASTDL_INLINE void compute_tile(const Block<T>& bloc
   } else {
     t.addend = nullptr;
   }
-  choose_tile<T>(rows, cols, t.a_row == 1)(t);
+  choose_tile<P>(rows, cols, t.a_row == 1)(t);
   if (block.last && (kConverts || g.activation != Activation::none))
     finish<T, S>(g.activation, t.c, t.c_row, c, g.c_stride, rows, cols);
 }
 
 // The tiles [row0, row0 + row_count) x [column0, column0 + column_count).
-template <class T, class S>
-void compute(const Block<T>& block, int64_t row0, int64_t row_count, int64_t column0, int64_t column_count) {
+template <class P, class S>
+void compute(const Block<P>& block, int64_t row0, int64_t row_count, int64_t column0, int64_t column_count) {
   // A task takes up to 16 x 8 tiles, fewer where that makes too few tasks; neighbours share their panels of A.
-  const double flops = 2.0 * static_cast<double>(block.k) * kTileRows * kTileCols<T>;
+  const double flops = 2.0 * static_cast<double>(block.k) * kPerStep<P> * kTileRows * kTileCols<P>;
   int64_t task_rows = at_most(16, row_count), task_columns = at_most(8, column_count);
   const auto tasks = [&] { return ceil_div(row_count, task_rows) * ceil_div(column_count, task_columns); };
   while (tasks() < 16 && flops * static_cast<double>(task_rows * task_columns) > 2 * kTaskFlops) {
-    if (task_rows * kTileRows >= task_columns * kTileCols<T> && task_rows > 1) task_rows = ceil_div(task_rows, 2);
+    if (task_rows * kTileRows >= task_columns * kTileCols<P> && task_rows > 1) task_rows = ceil_div(task_rows, 2);
     else task_columns = ceil_div(task_columns, 2);
   }
   const Parts down = parts_of_at_most(row_count, task_rows), across = parts_of_at_most(column_count, task_columns);
   const auto run_task = [&](int64_t task) {
     const int64_t y = task / across.count, x = task % across.count;
     for (int64_t j = across.begin(x); j < across.begin(x + 1); ++j)
-      for (int64_t i = down.begin(y); i < down.begin(y + 1); ++i) compute_tile<T, S>(block, row0 + i, column0 + j);
+      for (int64_t i = down.begin(y); i < down.begin(y + 1); ++i) compute_tile<P, S>(block, row0 + i, column0 + j);
   };
   if (flops * static_cast<double>(row_count * column_count) < 2 * kTaskFlops)
     for (int64_t task = 0; task < down.count * across.count; ++task) run_task(task);
@@ -191,6 +196,7 @@ void compute(const Block<T>& block, int64_t row0, int64_t row_count, int64_t col
 // Whether tiles read the operand in place. A tile wants columns of B adjacent; rows of A may have any stride, but many
 // rows a power of two apart fall into one cache set, so A is packed once it is used enough to repay the copy.
 template <class T> bool in_place(const GemmOperand<T>& x) { return !x.pack && !x.packed && x.dtype == dtype_of<T>; }
+FASTDL_INLINE bool is_bf16_memory(const GemmOperand<float>& x) { return !x.pack && !x.packed && x.dtype == DType::bf16; }
 template <class T> bool reads_rows_in_place(const Gemm<T>& g) {
   return in_place(g.a) && (g.n <= 2 * kTileCols<T> || g.m * g.k * int64_t{sizeof(T)} <= 64 << 10);
 }
@@ -226,18 +232,54 @@ template <class T> void multiply_inner(const Gemm<T>& g) {
   });
 }
 
-template <class T, class S> void multiply(const Gemm<T>& g) {
-  if constexpr (sizeof(S) == sizeof(T)) {
+// Few rows of A, and a B beyond the second-level cache whose rows are adjacent: see few_rows.h.
+constexpr int64_t kStreamBytes = 1 << 20;
+template <class T> bool takes_streams(const Gemm<T>& g) {
+  return g.m <= kStreamRows && in_place(g.a) && in_place(g.b) && g.b.stride == 1 &&
+         g.n * g.k * int64_t{sizeof(T)} > kStreamBytes && g.n >= 2 * kTileCols<T>;
+}
+template <class T> void multiply_streams(const Gemm<T>& g) {
+  // Columns of a task: long runs, in about eight parts where that leaves each enough to do.
+  constexpr int64_t kLeast = 256, kMost = 512;
+  const int64_t width = stream_vectors(static_cast<int>(g.m)) * lanes<compute_vector<T>>;
+  const int64_t wanted = at_most(kMost, at_least(kLeast, at_least(g.n / 8, grain_for(g.k * int64_t{sizeof(T)}))));
+  parallel_for(g.n, ceil_div(wanted, width) * width, [&](int64_t begin, int64_t end) {
+    T* const c = static_cast<T*>(g.c) + begin;
+    stream_columns(g, begin, end, c, g.c_stride);
+    if (g.activation != Activation::none)
+      finish<T, T>(g.activation, c, g.c_stride, c, g.c_stride, static_cast<int>(g.m), static_cast<int>(end - begin));
+  });
+}
+// A column is a row of the transposed product, B^T A^T.
+template <class T> bool is_column(const Gemm<T>& g) {
+  return g.n == 1 && g.m > 1 && g.c_stride == 1 && g.addend_row_stride <= 1 && !g.a.packed && !g.b.packed;
+}
+template <class T> Gemm<T> transposed(Gemm<T> g) {
+  const GemmOperand<T> a = g.a;
+  const int64_t m = g.m, addend_row_stride = g.addend_row_stride;
+  g.m = g.n, g.n = m;
+  g.a = g.b, g.b = a;
+  g.addend_row_stride = g.addend_col_stride, g.addend_col_stride = addend_row_stride;
+  return g;
+}
+
+// C of element type S from panels of P.
+template <class P, class S> void multiply(const Gemm<sum_of<P>>& g) {
+  using T = sum_of<P>;
+  constexpr bool kPairs = kPerStep<P> == 2;
+  if constexpr (sizeof(S) == sizeof(T) && !kPairs) {
     if (takes_inner_products(g)) return multiply_inner(g);
+    if (takes_streams(g)) return multiply_streams(g);
+    if (is_column(g) && g.a.stride == 1) return multiply<P, S>(transposed(g));
   }
-  constexpr int kCols = kTileCols<T>;
-  const Parts ks = k_blocks<T>(g.k), rows = row_tiles<T>(g.m);
-  const int64_t columns = column_tiles<T>(g.n), depth = ks.size(ks.count - 1);
-  const bool a_in_place = reads_rows_in_place(g), b_in_place = reads_columns_in_place(g);
+  constexpr int kCols = kTileCols<P>;
+  const Parts ks = k_blocks<P>(g.k), rows = row_tiles(g.m);
+  const int64_t columns = column_tiles<P>(g.n), depth = ks.size(ks.count - 1);
+  const bool a_in_place = !kPairs && reads_rows_in_place(g), b_in_place = !kPairs && reads_columns_in_place(g);
   const bool sums_apart = sizeof(S) != sizeof(T) && ks.count > 1;
 
   // C is worked on in rectangles whose panels fit the scratch.
-  const int64_t panel_bytes = at_least(depth, 1) * int64_t{sizeof(T)};
+  const int64_t panel_bytes = at_least(depth, 1) * int64_t{sizeof(P)};
   int64_t row_limit = kPackedBytes / (panel_bytes * kTileRows), column_limit = kPackedBytes / (panel_bytes * kCols);
   if (sums_apart) {
     column_limit = at_most(column_limit, 1024 / kCols);
@@ -253,7 +295,7 @@ template <class T, class S> void multiply(const Gemm<T>& g) {
         sums = static_cast<T*>(scratch(kGemmScratch + 2, row_count * kTileRows * column_count * kCols * sizeof(T)));
       for (int64_t p = 0; p < ks.count; ++p) {
         const int64_t k0 = ks.begin(p), k = ks.size(p);
-        Block<T> block{g,
+        Block<P> block{g,
                        rows,
                        k0,
                        k,
@@ -269,26 +311,26 @@ template <class T, class S> void multiply(const Gemm<T>& g) {
                        rows.begin(row0),
                        column0 * kCols};
         if (g.a.packed) {
-          block.a_panels = static_cast<const T*>(g.a.data) + k0 * rows.count * kTileRows;
+          block.a_panels = static_cast<const P*>(g.a.data) + k0 * rows.count * kTileRows;
           block.row0 = 0;
         } else if (!a_in_place) {
-          T* panels = static_cast<T*>(scratch(kGemmScratch, row_count * kTileRows * panel_bytes));
-          pack_row_tiles(g.a, rows, row0, row_count, k0, k, panels);
+          P* panels = static_cast<P*>(scratch(kGemmScratch, row_count * kTileRows * panel_bytes));
+          pack_row_tiles(g.a, rows, g.k, row0, row_count, k0, k, panels);
           block.a_panels = panels;
         }
         if (g.b.packed) {
-          block.b_panels = static_cast<const T*>(g.b.data) + k0 * columns * kCols;
+          block.b_panels = static_cast<const P*>(g.b.data) + k0 * columns * kCols;
           block.column0 = 0;
         } else if (!b_in_place) {
-          T* panels = static_cast<T*>(scratch(kGemmScratch + 1, column_count * kCols * panel_bytes));
-          pack_column_tiles(g.b, g.n, column0, column_count, k0, k, panels);
+          P* panels = static_cast<P*>(scratch(kGemmScratch + 1, column_count * kCols * panel_bytes));
+          pack_column_tiles(g.b, g.n, g.k, column0, column_count, k0, k, panels);
           block.b_panels = panels;
         } else if (g.n % kCols != 0 && column0 + column_count == columns) {
-          T* rest = static_cast<T*>(scratch(kGemmScratch + 1, kCols * panel_bytes));
-          pack_column_tiles(g.b, g.n, columns - 1, 1, k0, k, rest);
+          P* rest = static_cast<P*>(scratch(kGemmScratch + 1, kCols * panel_bytes));
+          pack_column_tiles(g.b, g.n, g.k, columns - 1, 1, k0, k, rest);
           block.b_rest = rest;
         }
-        compute<T, S>(block, row0, row_count, column0, column_count);
+        compute<P, S>(block, row0, row_count, column0, column_count);
       }
     }
 }
@@ -299,6 +341,9 @@ void gemm(const Gemm<float>& g) {
   if (g.m == 0 || g.n == 0) return;
   if (g.c_dtype == DType::f32) return multiply<float, float>(g);
   if (g.c_dtype == DType::f16) return multiply<float, f16>(g);
+  if constexpr (kMayHaveBf16Dot) {
+    if (is_bf16_memory(g.a) && is_bf16_memory(g.b) && has_bf16_dot()) return multiply<bf16_pair, bf16>(g);
+  }
   multiply<float, bf16>(g);
 }
 void gemm(const Gemm<double>& g) {
@@ -307,17 +352,17 @@ void gemm(const Gemm<double>& g) {
 }
 
 namespace {
-template <class T> int64_t rows_size(int64_t m, int64_t k) { return row_tiles<T>(m).count * kTileRows * k; }
+template <class T> int64_t rows_size(int64_t m, int64_t k) { return row_tiles(m).count * kTileRows * k; }
 template <class T> int64_t columns_size(int64_t n, int64_t k) { return column_tiles<T>(n) * kTileCols<T> * k; }
 template <class T> void pack_all_rows(const GemmOperand<T>& a, int64_t m, int64_t k, T* panels) {
-  const Parts ks = k_blocks<T>(k), rows = row_tiles<T>(m);
+  const Parts ks = k_blocks<T>(k), rows = row_tiles(m);
   for (int64_t p = 0; p < ks.count; ++p)
-    pack_row_tiles(a, rows, 0, rows.count, ks.begin(p), ks.size(p), panels + rows_size<T>(m, ks.begin(p)));
+    pack_row_tiles(a, rows, k, 0, rows.count, ks.begin(p), ks.size(p), panels + rows_size<T>(m, ks.begin(p)));
 }
 template <class T> void pack_all_columns(const GemmOperand<T>& b, int64_t n, int64_t k, T* panels) {
   const Parts ks = k_blocks<T>(k);
   for (int64_t p = 0; p < ks.count; ++p)
-    pack_column_tiles(b, n, 0, column_tiles<T>(n), ks.begin(p), ks.size(p), panels + columns_size<T>(n, ks.begin(p)));
+    pack_column_tiles(b, n, k, 0, column_tiles<T>(n), ks.begin(p), ks.size(p), panels + columns_size<T>(n, ks.begin(p)));
 }
 }  // namespace
 

@@ -27,7 +27,12 @@ template <class V, class S> FASTDL_INLINE V load_as_n(const S* p, int64_t n) {
     return load_n<V>(p, n);
   } else {
     S x[lanes<V>] = {};
+#if FASTDL_VECTOR_BYTES == 64
+    const __m256i bits = _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << n) - 1), p);
+    __builtin_memcpy(x, &bits, sizeof x);
+#else
     __builtin_memcpy(x, p, n * sizeof(S));
+#endif
     return load_as<V>(x);
   }
 }
@@ -37,7 +42,13 @@ template <class V, class S> FASTDL_INLINE void store_as_n(S* p, V v, int64_t n) 
   } else {
     S x[lanes<V>];
     store_as<V>(x, v);
+#if FASTDL_VECTOR_BYTES == 64
+    __m256i bits;
+    __builtin_memcpy(&bits, x, sizeof x);
+    _mm256_mask_storeu_epi16(p, static_cast<__mmask16>((1u << n) - 1), bits);
+#else
     __builtin_memcpy(p, x, n * sizeof(S));
+#endif
   }
 }
 
