@@ -147,8 +147,12 @@ def _train(options):
 def _scores(test):
     """The numbers of a run's test, in one line"""
     titles = {"precision": "macro precision", "recall": "macro recall", "f1": "macro F1"}
-    names = [name for name in test if isinstance(test[name], int | float)]
-    return "test " + "  ".join(f"{titles.get(name, name.replace('_', ' '))} {test[name]:.4f}" for name in names)
+    scores = {titles.get(name, name.replace("_", " ")): value for name, value in test.items()}
+    return "test " + "  ".join(
+        f"{title} {value:.4f}" if isinstance(value, float) else f"{title} {value}"
+        for title, value in scores.items()
+        if isinstance(value, int | float)
+    )
 
 
 def _check_same_settings(config, settings, folder):
