@@ -169,8 +169,12 @@ def _train(options):
 def _scores(part, scores):
     """The numbers of a measurement, in one line"""
     titles = {"precision": "macro precision", "recall": "macro recall", "f1": "macro F1"}
-    names = [name for name in scores if isinstance(scores[name], int | float)]
-    return f"{part} " + "  ".join(f"{titles.get(name, name.replace('_', ' '))} {scores[name]:.4f}" for name in names)
+    scores = {titles.get(name, name.replace("_", " ")): value for name, value in scores.items()}
+    return f"{part} " + "  ".join(
+        f"{title} {value:.4f}" if isinstance(value, float) else f"{title} {value}"
+        for title, value in scores.items()
+        if isinstance(value, int | float)
+    )
 
 
 def _check_same_settings(config, settings, folder):

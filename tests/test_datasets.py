@@ -1,10 +1,14 @@
-"""fastdl.datasets: the shipped digits, the strict IDX reader, Fashion-MNIST from every source."""
+"""fastdl.datasets: the shipped digits, the strict IDX reader, Fashion-MNIST from every source, packages' archives."""
 
 import contextlib
 import gzip
 import hashlib
 import http.server
+import importlib.util
+import io
+import os
 import sys
+import tarfile
 import threading
 from pathlib import Path
 
@@ -14,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastdl as fd
-from fastdl.datasets import digits, fashion_mnist, read_idx
+from fastdl.datasets import digits, fashion_mnist, read_idx, read_members, sdist
 
 digits_module = sys.modules["fastdl.datasets.digits"]
 fashion_module = sys.modules["fastdl.datasets.fashion_mnist"]
@@ -254,3 +258,130 @@ def test_a_failing_download_says_what_to_do(server, small_files):
     with pytest.raises(OSError, match=r"could not download .*Not Found") as raised:
         fashion_mnist()
     assert "dataset-fashion-mnist" in str(raised.value)
+
+
+# --- source archives of packages
+
+
+SETUP = """
+import pathlib
+def get_requires_for_build_wheel(settings=None): return []
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    info = pathlib.Path(folder, "tiny_texts-1.0.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: tiny_texts\\nVersion: 1.0\\n")
+    return info.name
+def build_wheel(folder, settings=None, metadata=None): raise NotImplementedError
+"""
+
+
+def make_archive(members):
+    """A .tar.gz of {path: content}"""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """(archive that pip finds, its SHA-256, the cache)"""
+    folder, cache = tmp_path / "registry", tmp_path / "cache"
+    folder.mkdir()
+    archive = folder / "tiny_texts-1.0.tar.gz"
+    members = {
+        "PKG-INFO": b"Metadata-Version: 2.1\nName: tiny_texts\nVersion: 1.0\n",
+        "pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": SETUP.encode(),
+        "texts/a.txt": b"hello",
+        "texts/b.txt": b"world",
+        "inner.tar.gz": make_archive({"x/c.txt": b"inside"}),
+    }
+    archive.write_bytes(make_archive({f"tiny_texts-1.0/{name}": content for name, content in members.items()}))
+    for name, value in {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(folder),
+        "PIP_CONFIG_FILE": os.devnull,
+        "FASTDL_CACHE": str(cache),
+    }.items():
+        monkeypatch.setenv(name, value)
+    return archive, hashlib.sha256(archive.read_bytes()).hexdigest(), cache
+
+
+needs_pip = pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="pip is not installed")
+
+
+@needs_pip
+def test_a_package_is_fetched_once_and_read_without_unpacking(registry):
+    archive, sha256, cache = registry
+    path = sdist("tiny_texts", "1.0", sha256)
+    assert path == cache / "packages" / archive.name
+    assert [found.name for found in path.parent.iterdir()] == [archive.name]
+    assert read_members(path, "*/texts/*.txt") == {
+        "tiny_texts-1.0/texts/a.txt": b"hello",
+        "tiny_texts-1.0/texts/b.txt": b"world",
+    }
+    (inner,) = read_members(path, "*/inner.tar.gz").values()
+    assert read_members(inner, "*c.txt") == {"x/c.txt": b"inside"}
+
+    archive.unlink()
+    assert sdist("tiny_texts", "1.0", sha256) == path  # from the cache
+    path.write_bytes(b"damaged")
+    with pytest.raises(OSError, match=r"could not fetch tiny_texts-1.0.tar.gz with pip download: .*--data-dir"):
+        sdist("tiny_texts", "1.0", sha256)
+
+
+@needs_pip
+def test_another_archive_than_expected_is_neither_run_nor_kept(registry, tmp_path):
+    archive, _, cache = registry
+    content = archive.read_bytes()
+    touch = f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n".encode()
+    archive.write_bytes(make_archive({"tiny_texts-1.0/backend.py": touch}))
+    with pytest.raises(OSError, match="could not fetch tiny_texts-1.0.tar.gz with pip download: .*"):
+        sdist("tiny_texts", "1.0", hashlib.sha256(content).hexdigest())
+    assert not list((cache / "packages").iterdir())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_package_in_a_folder(registry):
+    archive, sha256, cache = registry
+    assert sdist("tiny_texts", "1.0", sha256, archive.parent) == archive
+    assert not cache.exists()
+    with pytest.raises(ValueError, match=r"tiny_texts-1.0.tar.gz was damaged or changed: expected SHA-256 00"):
+        sdist("tiny_texts", "1.0", "00" * 32, archive.parent)
+    with pytest.raises(FileNotFoundError, match=r"has no file tiny_texts-2.0.tar.gz"):
+        sdist("tiny_texts", "2.0", sha256, archive.parent)
+    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
+        sdist("tiny_texts", "1.0", sha256, archive.parent / "nowhere")
+
+
+def test_archives_that_cannot_be_read(registry, tmp_path):
+    content = registry[0].read_bytes()
+    path = tmp_path / "x.tar.gz"
+    for length in (0, 10, len(content) // 2):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"x.tar.gz is a damaged or truncated archive"):
+            read_members(path, "*.txt")
+        with pytest.raises(ValueError, match="an inner archive is a damaged or truncated archive"):
+            read_members(content[:length], "*.txt")
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"has no member \*.md"):
+        read_members(path, "*.md")
+    with pytest.raises(FileNotFoundError):
+        read_members(tmp_path / "missing.tar.gz", "*")
+
+
+def test_members_that_would_fill_the_memory_or_are_links(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastdl.datasets.package._MAX_BYTES", 10)
+    with pytest.raises(ValueError, match=r"the members \* are larger than 10 bytes"):
+        read_members(make_archive({"a": b"123456", "b": b"123456"}), "*")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        link = tarfile.TarInfo("link.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with pytest.raises(ValueError, match="has no member"):
+        read_members(buffer.getvalue(), "*.txt")

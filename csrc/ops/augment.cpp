@@ -126,7 +126,7 @@ Tensor random_erasing(const Tensor& images, double p, double least_scale, double
   const Tensor chosen = logical_and(gather(fits, 1, first), lt(uniforms(images, {n, 1}, generator), number(p)));
   const Tensor mask = logical_and(logical_and(within(top, high, height, 2), within(left, wide, width, 3)),
                                   reshape(chosen, {n, 1, 1, 1}));
-  return where(mask, to_dtype(value, images.dtype()), images);
+  return where(mask, expand(to_dtype(value, images.dtype()), images.shape()), images);
 }
 
 }  // namespace fastdl::ops

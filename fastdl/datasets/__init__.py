@@ -4,6 +4,7 @@ from .digits import digits
 from .fashion_mnist import fashion_mnist
 from .idx import read_idx
 from .images import ImageData
+from .mnist_format import mnist_format
 from .movie_reviews import movie_reviews
 from .package import read_members, sdist
 from .texts import read_text, shakespeare
@@ -15,6 +16,7 @@ __all__ = [
     "ImageData",
     "digits",
     "fashion_mnist",
+    "mnist_format",
     "movie_reviews",
     "read_idx",
     "read_members",

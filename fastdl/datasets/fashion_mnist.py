@@ -10,6 +10,7 @@ from fastdl.files import atomic_write, cache_folder
 
 from .idx import read_idx
 from .images import ImageData, labelled
+from .mnist_format import find_file
 
 _URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 _DEBIAN = "/usr/share/datasets/fashion-mnist"  # package dataset-fashion-mnist
@@ -81,7 +82,7 @@ def fashion_mnist(data_dir=None):
     folder, may_download = _choose_folder(data_dir)
     arrays = {}
     for part, (name, shape, sha256) in _FILES.items():
-        path = _find(folder, name)
+        path = find_file(folder, name)
         if path is None and may_download:
             path = _download(name + ".gz", folder, shape, sha256)
         if path is None:
@@ -106,10 +107,6 @@ def _choose_folder(data_dir):
     if os.path.isdir(_DEBIAN):
         return Path(_DEBIAN), False
     return cache_folder() / "fashion-mnist", True
-
-
-def _find(folder, name):
-    return next((path for path in (folder / name, folder / (name + ".gz")) if path.is_file()), None)
 
 
 def _download(name, folder, shape, sha256):

@@ -146,7 +146,7 @@ class GPT(nn.Module):
             if len(caches[0]) + len(new) > self.context:
                 caches, new = self.new_caches(), seen[-max(self.context // 2, 1) :]
             with fd.inference_mode():
-                logits = self(fd.tensor([new]).to(device=device), caches)[0, -1].float()
+                logits = self(fd.tensor([new]).to(device=device), caches)[0, -1].float().cpu()
                 token = _draw(logits, temperature, top_k, generator)
             seen, new = [*seen[1 - self.context :], token], [token]
             yield token

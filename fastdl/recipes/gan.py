@@ -17,14 +17,14 @@ import fastdl as fd
 import fastdl.nn.functional as F
 from fastdl import nn, optim
 from fastdl.data import DataLoader, TensorDataset
-from fastdl.datasets import fashion_mnist
+from fastdl.datasets import fashion_mnist, mnist_format
 from fastdl.models import ConvClassifier
 from fastdl.train import Callback, Trainer, plot_images
 
 DEFAULTS = {
     "epochs": 8,
     "batch_size": 64,
-    "lr": 0.0004,
+    "lr": 0.0005,
     "latent": 64,  # numbers of noise that become an image
     "width": 48,  # channels at 14 x 14 pixels; twice as many at 7 x 7
     "penalty": 0.1,
@@ -60,7 +60,8 @@ class Critic(nn.Sequential):
         super().__init__(
             nn.Conv2d(1, width, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(2 * width),
             nn.LeakyReLU(0.2),
             nn.Flatten(),
             nn.Linear(2 * width * 7 * 7, 1),
@@ -71,7 +72,7 @@ class AdversarialTrainer(Trainer):
     """A step trains the critic, then the generator. ``optimizer`` is the critic's."""
 
     def __init__(self, generator, critic, average, judge, config):
-        betas = (0.5, 0.999)
+        betas = (0.5, 0.99)
         self.generator, self.critic, self.average, self.judge, self.config = generator, critic, average, judge, config
         self.generator_optimizer = optim.Adam(generator.parameters(), lr=config["lr"], betas=betas)
         super().__init__(
@@ -137,7 +138,7 @@ class Grid(Callback):
 
 def train(run):
     config = run.config
-    data = fashion_mnist(config["data_dir"])
+    data = fashion_mnist() if config["data_dir"] is None else mnist_format(config["data_dir"])
     run.record(classes=list(data.classes), attribution=data.attribution)
 
     # The judge: the classifier of the recipe fashion-mnist, trained on the real images.

@@ -113,7 +113,7 @@ def with_perplexity(means):
 def train(run):
     config = run.config
     text = shakespeare() if config["data_dir"] is None else read_text(config["data_dir"])
-    vocabulary = Characters("".join(sorted(set(text))))
+    vocabulary = Characters("".join(sorted(set(text))))  # of the whole text: no character is unknown in validation
     tokens = fd.tensor(vocabulary.encode(text), dtype=fd.int64)
 
     context = config["model"]["context"]

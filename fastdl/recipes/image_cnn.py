@@ -19,7 +19,7 @@ from fastdl.data import (
     RandomHorizontalFlip,
     Subset,
 )
-from fastdl.datasets import fashion_mnist
+from fastdl.datasets import fashion_mnist, mnist_format
 from fastdl.models import Standardize
 from fastdl.train import Trainer, class_scores, classification_scores, confusion, plot_confusion
 
@@ -93,7 +93,7 @@ class AugmentingTrainer(Trainer):
 
 def train(run):
     config = run.config
-    data = fashion_mnist(config["data_dir"])
+    data = fashion_mnist() if config["data_dir"] is None else mnist_format(config["data_dir"])
     held_back = range(0, len(data.train), 10)
     train_set = Subset(data.train, [i for i in range(len(data.train)) if i % 10])
     train_loader = DataLoader(train_set, config["batch_size"], shuffle=True, drop_last=True)

@@ -22,13 +22,13 @@ from fastdl.models import build
 from fastdl.train import Trainer, class_scores, classification_scores, confusion, plot_confusion
 
 DEFAULTS = {
-    "epochs": 10,
+    "epochs": 16,
     "batch_size": 32,
     "lr": 3e-3,  # the highest of the schedule
     "weight_decay": 0.01,
-    "sharpness": 1.0,
+    "sharpness": 2.0,
     "min_count": 2,  # rarer words are unknown ones
-    "model": {"embedding": 64, "hidden": 64, "word_dropout": 0.1, "dropout": 0.3},
+    "model": {"embedding": 128, "hidden": 64, "word_dropout": 0.1, "dropout": 0.5},
 }
 CLASSES = ("negative", "positive")
 PADDING, UNKNOWN, FIRST_WORD = 0, 1, 2
@@ -96,9 +96,7 @@ def train(run):
     run.record(classes=CLASSES, words=vocabulary.words, model=model.config)
 
     optimizer = optim.AdamW(model.parameters(), lr=config["lr"], weight_decay=config["weight_decay"])
-    scheduler = optim.lr_scheduler.OneCycleLR(
-        optimizer, config["lr"], run.total_steps(train_loader), cycle_momentum=False
-    )
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, config["lr"], run.total_steps(train_loader), pct_start=0.2)
     count_classes = confusion(len(CLASSES))
     trainer = Trainer(
         model,
