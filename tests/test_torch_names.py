@@ -134,7 +134,8 @@ def test_istft(torch, center, onesided, length):
     parts = {}
     for t in (torch, fd):
         signal, w = t.tensor(x), t.tensor(window)
-        options = dict(hop_length=3, win_length=12, window=w, center=center, onesided=onesided, normalized=True)
+        options = {"hop_length": 3, "win_length": 12, "window": w, "center": center}
+        options |= {"onesided": onesided, "normalized": True}
         spectrum = t.stft(signal, 16, **options, return_complex=t is torch)
         if t is torch:
             spectrum = torch.view_as_real(spectrum)
