@@ -51,13 +51,13 @@ for name, evaluate in POLYNOMIALS.items():
         f"special.{name}",
         by_degree(evaluate),
         lambda r, low=low: [
-            S(r(17, low=low, high=1.0), r.ints(17, low=-1, high=7)),
+            S(r(9, low=low, high=1.0), r.ints(9, low=-1, high=7)),
             S(r(2, 1, low=low, high=1.0), r.ints(5, low=0, high=5)),
             S(r(7, low=low, high=1.0), 3),
             S(r(0), 2),
         ],
         dtypes=SINGLE,
-        grad=2,
+        grad=2 if name.startswith("hermite") else 1,
         torch=False,  # without gradients there; values are compared in test_torch_names
         slack=8.0,
     )
@@ -99,9 +99,9 @@ def row(name, reference, low, high, slack=16.0):
     op(
         f"special.{name}",
         lambda x: reference(x).astype(x.dtype),
-        unary_samples(low, high, ((), (1,), (7,), (33,), (0,), (3, 5))),
+        unary_samples(low, high, ((), (7,), (0,), (2, 3))),
         dtypes=("float32",),  # float64 against SciPy in test_torch_names: the nodes have no more digits
-        grad=2,
+        grad=2 if name == "modified_bessel_k0" else 1,
         torch=False,
         levels=False,
         slack=slack,

@@ -361,3 +361,11 @@ def test_checkpoints():
     y.detach().zero_()
     with pytest.raises(fd.VersionError, match="checkpoint"):
         out.sum().backward()
+
+
+def test_imports_as_in_torch():
+    from fastdl.nn.utils.prune import l1_unstructured  # noqa: F401
+    from fastdl.utils.checkpoint import checkpoint  # noqa: F401
+    from fastdl.utils.data import DataLoader, Dataset
+
+    assert DataLoader is fd.data.DataLoader and Dataset is fd.utils.data.Dataset
