@@ -501,9 +501,7 @@ def gradgradcheck(
     def first_order(*args):
         outputs = [o for o in _listed(func(*args)) if isinstance(o, Tensor) and o.requires_grad]
         inputs = [x for x in args if isinstance(x, Tensor) and x.requires_grad]
-        return grad(
-            outputs, inputs, weights_of(outputs), create_graph=True, allow_unused=True, materialize_grads=True
-        )
+        return grad(outputs, inputs, weights_of(outputs), create_graph=True, allow_unused=True, materialize_grads=True)
 
     if not wanted:
         raise _C.Error("gradgradcheck: no input requires a gradient")

@@ -54,14 +54,12 @@ def _waves(x, weights, derivative):
 
 _MEAN = [2.0 / _STEPS] * (_STEPS // 2)
 # Of the series of Y_0: sum over k of (-1)^k J_2k(x) / k, J_2k being the mean of cos(x sin t) cos(2 k t).
-_SERIES = [
-    2.0 / _STEPS * sum((-1) ** k * math.cos(2 * k * t) / k for k in range(1, _STEPS // 2 - 3)) for t in _ANGLES
-]
+_SERIES = [2.0 / _STEPS * sum((-1) ** k * math.cos(2 * k * t) / k for k in range(1, _STEPS // 2 - 3)) for t in _ANGLES]
 
 
 def _hankel(order, x):
     """sqrt(2 / (pi x)), P, Q and the phase x - order pi / 2 - pi / 4 of the expansion for large x."""
-    inverse = _C.div(1.0, x)
+    inverse = _C.reciprocal(x)
     p, q, term = 1.0, 0.0, 1.0
     power = _C.add(_C.mul(x, 0.0), 1.0)
     for k in range(1, 25):
@@ -159,7 +157,7 @@ def spherical_bessel_j0(input, *, out=None):
     """sin(x) / x, and 1 at 0."""
     from .special import sinc
 
-    return _apply(lambda x: sinc(_C.div(x, math.pi)), input, out)
+    return _apply(lambda x: _C.where(_C.isinf(x), 0.0, sinc(_C.div(x, math.pi))), input, out)
 
 
 # --- K ---
@@ -195,9 +193,7 @@ def _near_k1(x):
         power, factor = _C.mul(power, square), factor / (k * (k + 1))
         psi += 1 / k + 1 / (k + 1)
         total = _C.add(_C.mul(power, factor * psi), total)
-    return _C.sub(
-        _C.add(_C.div(1.0, x), _C.mul(_C.log(_C.mul(x, 0.5)), _C.i1(x))), _C.mul(_C.mul(x, 0.25), total)
-    )
+    return _C.sub(_C.add(_C.reciprocal(x), _C.mul(_C.log(_C.mul(x, 0.5)), _C.i1(x))), _C.mul(_C.mul(x, 0.25), total))
 
 
 def _k(near, factor, scaled):
@@ -260,7 +256,7 @@ def _airy_coefficients():
 
 
 def _near_airy(x):
-    node = _C.round(x.detach(), 0)
+    node = _C.round(x.detach())
     h = _C.sub(x, node)
     rows = _table(_airy_coefficients(), x)[_C.sub(node, _AIRY_FAR).to(_C.int64)]
     value = rows[..., -1]
@@ -293,7 +289,9 @@ def _oscillating_airy(x):
 def _airy(x):
     inner = lambda x: _between(_C.lt(x, 1.0), _near_airy, _decaying_airy, x, 0.0, 2.0)
     finite = _C.isfinite(x)
-    value = _between(_C.ge(x, _AIRY_FAR + 0.5), inner, _oscillating_airy, _C.where(finite, x, 0.0), 0.0, _AIRY_FAR - 1.0)
+    value = _between(
+        _C.ge(x, _AIRY_FAR + 0.5), inner, _oscillating_airy, _C.where(finite, x, 0.0), 0.0, _AIRY_FAR - 1.0
+    )
     return _C.where(finite, value, _C.where(_C.isnan(x), x, 0.0))
 
 

@@ -116,6 +116,7 @@ __all__ = [
     "reciprocal",
     "relu",
     "remainder",
+    "resolve_neg",
     "round",
     "rsqrt",
     "rsub",
@@ -799,6 +800,14 @@ def equal(input, other):
 
 sgn = sign
 conj_physical = conj
+
+
+def resolve_neg(input):
+    """The tensor itself: none is a view with other signs."""
+    return input
+
+
+Tensor.resolve_neg = resolve_neg
 arcsinh = asinh
 arccosh = acosh
 arctanh = atanh

@@ -87,15 +87,17 @@ def from_numpy(ndarray):
     return _C.from_buffer(ndarray)
 
 
-def from_dlpack(ext_tensor):
+def from_dlpack(ext_tensor, *, device=None, copy=None):
     """A tensor over the memory of another library's, by the DLPack protocol (a copy if it is read-only).
 
     Args:
         ext_tensor: an object with ``__dlpack__`` (of NumPy, PyTorch, CuPy, JAX, ...), or a capsule.
+        device: where the tensor shall be; where the memory is when None.
+        copy: True: never the same memory; False: always.
 
     Raises:
         TypeError: no such object. DTypeError: elements that fastdl lacks. DeviceError: memory of another device.
-        ValueError: a capsule that was taken before, negative strides, or a struct of a version that is not known.
+        ValueError: copy=False, and the memory is elsewhere; a capsule that was taken before, negative strides, or a struct of a version that is not known.
 
     >>> import fastdl as fd
     >>> x = fd.ones(2)
@@ -107,7 +109,12 @@ def from_dlpack(ext_tensor):
             ext_tensor = ext_tensor.__dlpack__(max_version=(1, 0))
         except TypeError:  # a producer of before version 1
             ext_tensor = ext_tensor.__dlpack__()
-    return _C.from_dlpack(ext_tensor)
+    out = _C.from_dlpack(ext_tensor)
+    if device is not None and _C.device(device) != out.device:
+        if copy is False:
+            raise _C.ValueError(f"from_dlpack: memory on {out.device} cannot be shared with {_C.device(device)}")
+        return out.to(device=device)
+    return out.clone() if copy else out
 
 
 def empty(*sizes, size=None, dtype=None, device=None, requires_grad=False):
@@ -177,25 +184,19 @@ def empty_like(input, *, dtype=None, device=None, requires_grad=False, memory_fo
     return finish(like(input, dtype, device, memory_format), requires_grad)
 
 
-def full_like(
-    input, fill_value, *, dtype=None, device=None, requires_grad=False, memory_format=preserve_format
-):
+def full_like(input, fill_value, *, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
     """A tensor filled with one value, like `input` otherwise."""
     return finish(like(input, dtype, device, memory_format).fill_(fill_value), requires_grad)
 
 
 def zeros_like(input, *, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
     """A tensor of zeros like `input`."""
-    return full_like(
-        input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
-    )
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
 def ones_like(input, *, dtype=None, device=None, requires_grad=False, memory_format=preserve_format):
     """A tensor of ones like `input`."""
-    return full_like(
-        input, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
-    )
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
 def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False):
@@ -365,6 +366,14 @@ def _sum_to_size(self, *size):
     return _C.reshape(_C.sum(self, dims, True, self.dtype), size) if dims else self
 
 
+def _hardshrink(self, lambd=0.5):
+    """See `fastdl.nn.functional.hardshrink`."""
+    from .nn.functional import hardshrink
+
+    return hardshrink(self, lambd)
+
+
+Tensor.hardshrink = _hardshrink
 for _name in ("is_complex", "is_nonzero", "is_same_size", "is_signed"):
     setattr(Tensor, _name, globals()[_name])
 Tensor.sum_to_size = _sum_to_size

@@ -58,6 +58,7 @@ for _module, _names in _METHODS.items():
     for _name in _names.split():
         setattr(Tensor, f"{_name}_", _make_method(getattr(_module, _name), f"{_name}_"))
 
+
 def _polygamma_(self, n):
     """`polygamma(n, self)`, written into this tensor."""
     return _C.assign("polygamma_", self, special.polygamma(n, self.clone() if self.requires_grad else self))

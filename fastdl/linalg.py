@@ -8,8 +8,8 @@ of the pseudoinverse, Golub and Pereyra (1973). They are written in tensors' ops
 """
 
 from .elementwise import abs, gt, where
-from .functions import arange, eye, full, ones_like, zeros
 from .factors import householder_product, ldl_factor, ldl_factor_ex, ldl_solve
+from .functions import arange, eye, full, ones_like, zeros
 from .host import HostOp, LinAlgError, from_host, to_host
 from .products import chain_matmul, matmul, matrix_power
 from .products import cross as _cross

@@ -211,4 +211,6 @@ def _istft(self, n_fft, *args, **kwargs):
 for _name in __all__:
     if _name not in ("lobpcg", "lu_unpack", "pca_lowrank", "svd_lowrank"):
         setattr(Tensor, _name, globals()[_name])
+
+
 Tensor.stft, Tensor.istft = _stft, _istft

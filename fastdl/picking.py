@@ -3,6 +3,7 @@
 from . import _C
 from ._C import Tensor
 from .ordering import unique
+from .rearrange import repeat_interleave
 from .shaping import broadcast_tensors, diagonal_scatter
 
 __all__ = [
@@ -190,12 +191,14 @@ def segment_reduce(data, reduce, *, lengths=None, indices=None, offsets=None, ax
     axis %= data.ndim
     lead, size, count = data.shape[:axis], data.shape[axis], lengths.shape[-1]
     if lengths.shape[:-1] != lead:
-        raise _C.ShapeError(f"segment_reduce: lengths {list(lengths.shape)} for data {list(data.shape)} and axis {axis}")
+        raise _C.ShapeError(
+            f"segment_reduce: lengths {list(lengths.shape)} for data {list(data.shape)} and axis {axis}"
+        )
     if not unsafe and not bool(_C.logical_and(_C.all(_C.ge(lengths, 0)), _C.all(_C.eq(_C.sum(lengths, -1), size)))):
         raise _C.ValueError(f"segment_reduce: the lengths must not be negative and add up to {size}")
     name, empty = _SEGMENTS[reduce]
     rows = lead.numel()
-    segments = _C.repeat_interleave(_C.arange(0, rows * count, 1, _C.int64, data.device), _C.reshape(lengths, (-1,)))
+    segments = repeat_interleave(_C.arange(0, rows * count, 1, _C.int64, data.device), _C.reshape(lengths, (-1,)))
     flat = _C.reshape(data, (rows * size, -1))
     index = _C.unsqueeze(segments, 1).expand(flat.shape)
     start = empty if initial is None else float(initial)

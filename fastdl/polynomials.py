@@ -1,6 +1,7 @@
 """Orthogonal polynomials, elementwise, by their recurrences, with the names of `torch.special`.
 
-The degrees n broadcast with x, are cut to whole numbers and count as 0 below. Gradients are those of the recurrences.
+The degrees n broadcast with x and are cut to whole numbers; of a negative degree the polynomial is 0. Gradients are those
+of the recurrences.
 
 Source: Abramowitz and Stegun, Handbook of Mathematical Functions, table 22.7.
 """
@@ -29,9 +30,12 @@ def _polynomial(name, x, n, out, first, following):
     highest = int(n) if degrees is None else int(degrees.max()) if degrees.numel() else 0
     if highest > _MOST:
         raise _C.ValueError(f"{name}: a degree of {highest}, expected at most {_MOST}")
+
     def evaluate(x):
         before, value = None, _C.add(_C.mul(x, 0.0), 1.0)
-        result = value if degrees is None else value.expand(_C.add(value, degrees).shape)
+        if degrees is None and highest < 0:
+            return _C.mul(x, 0.0)
+        result = value if degrees is None else _C.where(_C.lt(degrees, 0), 0.0, value)
         for k in range(1, highest + 1):
             value, before = (first(x) if k == 1 else following(k - 1, x, value, before)), value
             if degrees is not None:

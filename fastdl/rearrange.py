@@ -283,3 +283,4 @@ def nonzero(input, *, as_tuple=False):
 
 
 Tensor.nonzero = nonzero
+Tensor.unsafe_chunk, Tensor.unsafe_split = Tensor.chunk, lambda self, split_size, dim=0: self.split(split_size, dim)

@@ -2,6 +2,7 @@
 
 from . import _C
 from ._C import Tensor
+from .elementwise import _into
 from .results import ValuesIndices
 
 __all__ = [
@@ -202,8 +203,7 @@ def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     return _C.std(input, dim, correction, keepdim), mean(input, dim, keepdim)
 
 
-@_method
-def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
+def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     """The p-norm of all elements, or of those along `dim`: (sum |x|^p)^(1/p); 'fro' is p = 2, 'nuc' the sum of singular values.
 
     >>> import fastdl as fd
@@ -214,8 +214,16 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     if p == "nuc":
         from .linalg import matrix_norm
 
-        return matrix_norm(x, "nuc", (-2, -1) if dim is None else dim, keepdim)
-    return _C.vector_norm(x, 2.0 if p == "fro" else p, dim, keepdim)
+        return _into(out, matrix_norm(x, "nuc", (-2, -1) if dim is None else dim, keepdim))
+    return _into(out, _C.vector_norm(x, 2.0 if p == "fro" else p, dim, keepdim))
+
+
+def _norm_method(self, p="fro", dim=None, keepdim=False, dtype=None):
+    """`norm` of this tensor."""
+    return norm(self, p, dim, keepdim, dtype=dtype)
+
+
+Tensor.norm = _norm_method
 
 
 @_method

@@ -32,7 +32,7 @@ _CHECKSUM = "fastdl.sha256"
 _MAX_HEADER = 100_000_000  # the limit of the format's reference implementation
 
 
-def save(obj, path, metadata=None):
+def save(obj, f, metadata=None):
     """Write a dictionary of tensors to a safetensors file, atomically.
 
     Views, strided tensors and tensors that share storage are each written in full, as contiguous tensors. Gradients
@@ -41,7 +41,7 @@ def save(obj, path, metadata=None):
 
     Args:
         obj: dictionary from names to tensors, such as ``model.state_dict()``.
-        path: the file to write; an existing one is replaced.
+        f: the file to write; an existing one is replaced.
         metadata: dictionary from str to str to keep in the header.
 
     Raises:
@@ -69,7 +69,7 @@ def save(obj, path, metadata=None):
     text += b" " * (-len(text) % 8)
     if len(text) > _MAX_HEADER:
         raise ValueError(f"save: the header would need {len(text)} bytes; the format allows {_MAX_HEADER}")
-    with atomic_write(path) as file:
+    with atomic_write(f) as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
         for _, _, _, data in entries:

@@ -3,8 +3,27 @@
 from . import _C
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "cpu_level", "empty_cache", "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_interop_threads", "get_num_threads", "is_inference", "memory_stats", "reset_peak_memory_stats", "set_default_device", "set_default_dtype", "set_float32_matmul_precision", "set_flush_denormal", "set_num_interop_threads", "set_num_threads", "typename", "use_deterministic_algorithms",
+    "are_deterministic_algorithms_enabled",
+    "cpu_level",
+    "empty_cache",
+    "get_default_device",
+    "get_default_dtype",
+    "get_float32_matmul_precision",
+    "get_num_interop_threads",
+    "get_num_threads",
+    "is_inference",
+    "memory_stats",
+    "reset_peak_memory_stats",
+    "set_default_device",
+    "set_default_dtype",
+    "set_float32_matmul_precision",
+    "set_flush_denormal",
+    "set_num_interop_threads",
+    "set_num_threads",
+    "typename",
+    "use_deterministic_algorithms",
 ]
+
 
 def get_default_dtype():
     """The dtype of tensors made from Python floats: float32 unless it was set."""
@@ -100,6 +119,9 @@ def set_flush_denormal(mode):
 def is_inference(input):
     """Whether gradients can never be asked for: no tensor is marked so; `inference_mode` only stops recording."""
     return False
+
+
+_C.Tensor.is_inference = is_inference
 
 
 def typename(obj):

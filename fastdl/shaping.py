@@ -344,14 +344,18 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None):
         raise _C.ShapeError(f"as_strided_scatter: src {list(src.shape)}, expected {list(size)}")
     offset = input.storage_offset() if storage_offset is None else storage_offset
     places = _C.arange(0, input._storage_bytes // input.itemsize, 1, _C.int64, input.device)
-    index = _C.as_strided(_C.as_strided(places, input.shape, input.stride(), input.storage_offset()), size, stride, offset)
+    index = _C.as_strided(
+        _C.as_strided(places, input.shape, input.stride(), input.storage_offset()), size, stride, offset
+    )
     # From places in memory to places in the order of the elements.
     order = _C.reshape(_C.arange(0, input.numel(), 1, _C.int64, input.device), input.shape)
     lookup = _C.full(places.shape, -1, _C.int64, input.device)
     _C.as_strided(lookup, input.shape, input.stride(), input.storage_offset()).copy_(order)
     index = lookup[_C.reshape(index, (-1,))]
     if index.numel() and int(index.min()) < 0:
-        raise _C.IndexError(f"as_strided_scatter: size {list(size)} and stride {list(stride)} leave the input's elements")
+        raise _C.IndexError(
+            f"as_strided_scatter: size {list(size)} and stride {list(stride)} leave the input's elements"
+        )
     flat = _C.scatter(_C.reshape(input, (-1,)), 0, index, _C.reshape(src, (-1,)).to(input.dtype))
     return _C.reshape(flat, input.shape)
 

@@ -150,18 +150,15 @@ def stft(
     return out if input.ndim == 2 else out[0]
 
 
-def _inverse(n, count):
-    """The adjoint of `_transform` but for its scale: (..., count, 2) to the real signal (..., n), and its adjoint."""
-    onesided = count == n // 2 + 1 and n > 1
+def _inverse(n):
+    """The real signals (..., n) of the first frequencies of their transforms, (..., n // 2 + 1, 2); and its adjoint."""
 
     def forward(np, x):
-        y = x[..., 0] + 1j * x[..., 1]
-        return (np.fft.irfft(y, n) if onesided else np.fft.ifft(y).real).astype(x.dtype)
+        return np.fft.irfft(x[..., 0] + 1j * x[..., 1], n).astype(x.dtype)
 
     def back(np, g):
-        y = (np.fft.rfft(g) if onesided else np.fft.fft(g)) / n
-        if onesided:  # each stands for its conjugate too, but for the first and, of an even number, the last
-            y[..., 1 : (n + 1) // 2] *= 2
+        y = np.fft.rfft(g) / n
+        y[..., 1 : (n + 1) // 2] *= 2  # each stands for its conjugate too, but for the first and an even number's last
         return np.stack([y.real, y.imag], -1).astype(g.dtype)
 
     there = HostOp("istft", forward, lambda g, x, y: again(g[0]))
@@ -179,7 +176,8 @@ def istft(
 
     Args:
         input: (frequencies, frames, 2) or (batch, frequencies, frames, 2), real and imaginary parts as `stft` gives them.
-        n_fft, hop_length, win_length, window, center, normalized, onesided: those of `stft`.
+        n_fft, hop_length, win_length, window, center, normalized, onesided: those of `stft`; of both sides the first
+            half is read, the other one being its conjugate.
         length: of the signal; what the frames cover when None.
         return_complex: must be False: there are no complex tensors.
 
@@ -220,7 +218,7 @@ def istft(
     window = ones(width, dtype=x.dtype, device=x.device) if window is None else window
     left = (n_fft - width) // 2
     window = pad(window, (left, n_fft - width - left))
-    pieces = _inverse(n_fft, count)(x.transpose(1, 2)) * window
+    pieces = _inverse(n_fft)(x[:, : n_fft // 2 + 1].transpose(1, 2)) * window
     if normalized:
         pieces = pieces * n_fft**0.5
     total = n_fft + hop * (frames - 1)

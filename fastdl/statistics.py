@@ -383,7 +383,9 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
     index, total = _C.full((points.shape[0],), 0, _C.int64, input.device), 1
     for place, count in zip(places, shape):
         index, total = _C.add(_C.mul(index, count), place), total * count
-    each = _C.full(index.shape, 1.0, input.dtype, input.device) if weight is None else _C.reshape(weight.detach(), (-1,))
+    each = (
+        _C.full(index.shape, 1.0, input.dtype, input.device) if weight is None else _C.reshape(weight.detach(), (-1,))
+    )
     hist = _C.scatter_add(_C.full((total,), 0, input.dtype, input.device), 0, index[inside], each[inside])
     hist = _C.reshape(hist, shape)
     if density:

@@ -73,7 +73,9 @@ def from_file(filename, shared=False, size=0, *, dtype=None, requires_grad=False
         there = os.fstat(file.fileno()).st_size
         if there < nbytes:
             if not shared:
-                raise _C.ValueError(f"from_file: {filename} has {there} bytes, {size} elements of {dtype} need {nbytes}")
+                raise _C.ValueError(
+                    f"from_file: {filename} has {there} bytes, {size} elements of {dtype} need {nbytes}"
+                )
             file.truncate(nbytes)
         mapped = mmap.mmap(file.fileno(), nbytes, access=mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY)
     return frombuffer(mapped, dtype=dtype, count=size, requires_grad=requires_grad)

@@ -317,7 +317,8 @@ def retain_grad(self):
 
 
 Tensor.retains_grad = property(
-    lambda self: getattr(self, "_retains_grad", False), doc="Whether `retain_grad` was called on a tensor that is no leaf."
+    lambda self: getattr(self, "_retains_grad", False),
+    doc="Whether `retain_grad` was called on a tensor that is no leaf.",
 )
 Tensor.grad_dtype = property(lambda self: self.dtype, doc="The dtype of the tensor's gradient: its own.")
 
@@ -384,29 +385,15 @@ for _name in ("empty", "full", "ones", "tensor", "zeros"):
 
 
 @_method
-def as_subclass(self, cls):
-    """The same memory and history as an instance of a subclass of Tensor."""
-    if not issubclass(cls, Tensor):
-        raise TypeError(f"as_subclass: {cls.__name__} is no subclass of Tensor")
-    return cls.__new__(cls, self)
+def dim_order(self, *, ambiguity_check=False):
+    """The dimensions from the outermost to the innermost in memory.
 
-
-@_method
-def index(self, indices):
-    """`self[indices]`, where None stands for all places of a dimension."""
-    return self[tuple(slice(None) if i is None else i for i in indices)]
-
-
-@_method
-def dim_order(self):
-    """The dimensions from the outermost to the innermost in memory."""
+    Raises:
+        Error: `ambiguity_check`, and two dimensions could stand either way.
+    """
+    if ambiguity_check and len({s for s, n in zip(self._strides, self.shape) if n > 1}) < self.ndim:
+        raise Error(f"dim_order: shape {tuple(self.shape)} and strides {self._strides} allow several orders")
     return tuple(sorted(range(self.ndim), key=lambda d: (-self._strides[d], d)))
-
-
-@_method
-def resolve_neg(self):
-    """The tensor itself: none is a view with other signs."""
-    return self
 
 
 @_method
@@ -415,17 +402,12 @@ def to_dense(self, dtype=None, *, masked_grad=None):
     return self if dtype is None else self.to(dtype)
 
 
-def _answer(name, value, doc):
-    def method(self):
-        return value
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = doc
-    setattr(Tensor, name, method)
+@_method
+def is_neg(self):
+    """False: no tensor is a view with other signs."""
+    return False
 
 
-_answer("is_neg", False, "False: no tensor is a view with other signs.")
-_answer("is_inference", False, "False: see `fastdl.is_inference`.")
 for _name in ("is_meta", "is_mps", "is_xla"):
     setattr(Tensor, _name, property(lambda self: False, doc="False: there are tensors on the CPU and on CUDA devices."))
 Tensor.const_data_ptr = Tensor.data_ptr
@@ -472,7 +454,7 @@ def _by_element(name, self, function, *others):
         raise DeviceError(f"{name}: the tensor is on {self.device}, expected the CPU")
     columns = [t.reshape(-1).tolist() for t in (self, *others)]
     values = [function(*row) for row in zip(*columns)]
-    return self.copy_(_C.tensor_from(values, None, self.device).reshape(self.shape)) if values else self
+    return self.copy_(_C.tensor_from(values, self.dtype, self.device).reshape(self.shape)) if values else self
 
 
 # --- printing ---

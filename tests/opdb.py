@@ -9,10 +9,11 @@ Arrays of float64 in a sample stand for tensors of the dtype under test; arrays 
 what they are. The reference is called in a wide dtype (the truth) and in the dtype itself (the plain formula, whose
 error is the measure for ours); it must not leave the dtype of its arguments. tests/harness.py makes its tensors.
 
-The rows are in opdb_pointwise, opdb_special, opdb_reduce, opdb_order, opdb_shape, opdb_pick, opdb_linear, opdb_linalg,
+The rows are in opdb_pointwise, opdb_special, opdb_bessel, opdb_reduce, opdb_order, opdb_shape, opdb_pick, opdb_linear, opdb_linalg,
 opdb_layers, opdb_spatial, opdb_losses and opdb_margins. Nothing here imports fastdl or torch.
 """
 
+import opdb_bessel  # noqa: F401
 import opdb_layers  # noqa: F401
 import opdb_linalg  # noqa: F401
 import opdb_linear  # noqa: F401

@@ -142,6 +142,12 @@ def replaced(x, place, src):
     return out
 
 
+def segments(x, lengths, axis, over):
+    if axis:
+        return np.stack([segments(row, n, axis - 1, over) for row, n in zip(x, lengths)])
+    return over.reduceat(x, np.concatenate([[0], np.cumsum(lengths)[:-1]]), axis=0)
+
+
 moved(
     "select_scatter",
     lambda x, src, dim, i: replaced(x, (slice(None),) * dim + (i,), src),
@@ -153,6 +159,26 @@ moved(
         x, (slice(None),) * dim + (slice(start, end, step),), src
     ),
     lambda r: [S(r(7, 5), r(3, 5), 0, 1, 7, 2), S(r(7, 5), r(7, 2), 1, 3)],
+)
+for reduce, over in (("sum", np.add), ("prod", np.multiply), ("max", np.maximum), ("min", np.minimum)):
+    op(
+        f"segment_reduce {reduce}",
+        lambda x, lengths, axis=0, over=over: segments(x, lengths, axis, over),
+        lambda r: [
+            S(r(7), np.array([2, 4, 1])),
+            S(r(7, 3), np.array([3, 4])),
+            S(r(2, 5), np.array([[2, 3], [1, 4]]), axis=1),
+        ],
+        function=lambda lib, x, lengths, axis=0, reduce=reduce: lib.segment_reduce(
+            x, reduce, lengths=lengths, axis=axis
+        ),
+        dtypes=("float32", "float64"),
+        grad=1,
+    )
+op(
+    "nonzero_static",
+    lambda x, size, fill_value=-1: np.concatenate([np.argwhere(x), np.full((size, x.ndim), fill_value)])[:size],
+    lambda r: [S(r.bools(7), size=9), S(r.bools(3, 5), size=2, fill_value=4)],
 )
 op(
     "tril_indices",

@@ -104,7 +104,9 @@ LEFT_OUT = {
     "hash_tensor": "its result is uint64, a dtype that is not here",
     "Tensor.short": "int16 is not among the dtypes",
     "*warn_always*": "warnings are Python's own, shown as its filters say",
+    "Tensor.index": "first-class dimensions, of functorch",
     "Tensor.qscheme": "quantized dtypes",
+    "Tensor.as_subclass": "ops return tensors, whatever subclass their arguments have",
     "Tensor.module_load": "how PyTorch loads states into subclasses of Tensor",
     "Tensor.to_padded_tensor": "nested tensors",
     "optim.lr_scheduler.Optimizer": "an import of that module; fastdl.optim.Optimizer",
@@ -192,7 +194,7 @@ def lookup(library, namespace):
         return value
 
 
-def signature(value):
+def signature(value, method=False):
     """Names and defaults of the arguments, without self; None where Python does not know them."""
     if inspect.isclass(value):
         value = value.__init__
@@ -202,12 +204,14 @@ def signature(value):
         return None
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
         return None
+    if method:
+        parameters = parameters[1:]  # self, whatever its name
     return [(p.name, p.default) for p in parameters if p.name != "self"]
 
 
-def difference(ours, theirs):
+def difference(ours, theirs, method=False):
     """What differs between two signatures, or None: PyTorch's arguments must come first, with their defaults."""
-    ours, theirs = signature(ours), signature(theirs)
+    ours, theirs = signature(ours, method), signature(theirs, method)
     if ours is None or theirs is None:
         return None
     for (name, default), (wanted, expected) in zip(ours, theirs):
@@ -239,7 +243,7 @@ def survey(torch, fastdl):
             full_name = f"{namespace}.{name}" if namespace else name
             if ours is not None:
                 there.append(name)
-                if differs := difference(ours, value):
+                if differs := difference(ours, value, what == "methods"):
                     differing[name] = differs
             elif why := reason(full_name):
                 left_out.setdefault(why, []).append(name)

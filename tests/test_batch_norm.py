@@ -170,3 +170,15 @@ def test_errors():
     ]:
         with pytest.raises(error, match=message):
             call()
+
+
+def test_sequences_with_channels_innermost():
+    """(N, C, L) as a transposed view of (N, L, C): its gradient lies in memory as the input does."""
+    x = np.random.default_rng(6).standard_normal((2, 5, 3))
+    results = []
+    for values in (fd.tensor(x).transpose(1, 2), fd.tensor(np.ascontiguousarray(x.transpose(0, 2, 1)))):
+        leaf = values.detach().requires_grad_()
+        y = F.batch_norm(leaf, None, None, training=True)
+        results.append((y, *fd.autograd.grad((y * y * y).sum(), leaf)))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(array(a), array(b), rtol=1e-9, atol=1e-12)

@@ -392,3 +392,17 @@ print(len(small.plans), small(2).shape, small(2).shape, w.sum().item())
     )
     expected = ["OutOfMemoryError", "1000000.0 True", "0 (5,) (5,) 4000000.0"]
     assert done.stdout.splitlines() == expected, done.stdout + done.stderr
+
+
+def test_a_scaler_says_why_it_cannot_be_captured():
+    model = fd.nn.Linear(2, 2)
+    optimizer, scaler = fd.optim.SGD(model.parameters(), lr=0.1), fd.amp.GradScaler("cpu")
+
+    def step(x):
+        optimizer.zero_grad()
+        scaler.scale(model(x).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    with pytest.raises(fd.CaptureError, match="GradScaler: whether a step is left out"):
+        fd.capture(step)(fd.ones(1, 2))

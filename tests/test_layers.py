@@ -133,6 +133,27 @@ def test_as_torch(case, torch):
             assert error <= 4 * theirs_error + 64 * 2.0**-23 * scale
 
 
+RANDOM = list({case[0]: case for case in reversed(CASES)}.values())  # one of each class
+
+
+@pytest.mark.parametrize("case", RANDOM, ids=case_id)
+def test_initial_values_have_pytorch_s_distribution(case, torch):
+    """Over many constructions: the two-sample test of Kolmogorov and Smirnov, or the same constants."""
+    drawn = {}
+    for lib in (fd, torch):
+        lib.manual_seed(1)
+        states = [made(lib, case, "float64").state_dict() for _ in range(80)]
+        for name in states[0]:
+            drawn.setdefault(name, []).append(np.sort(np.concatenate([s[name].numpy().reshape(-1) for s in states])))
+    for name, (ours, theirs) in drawn.items():
+        places = np.concatenate([ours, theirs])
+        share = lambda x, places=places: np.searchsorted(x, places, side="right") / max(len(x), 1)
+        distance = np.abs(share(ours) - share(theirs)).max(initial=0.0)
+        constant = len(theirs) == 0 or theirs[0] == theirs[-1]
+        bound = 0.0 if constant else 2.2 * np.sqrt(2 / len(theirs))
+        assert distance <= bound, f"{name}: the distributions differ by {distance:.3g}, expected at most {bound:.3g}"
+
+
 def test_table_has_every_layer(torch):
     tested = {case[0] for case in CASES} | NOT_LAYERS
     layers = {

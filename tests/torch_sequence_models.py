@@ -127,7 +127,9 @@ class Bert(nn.Module):
         self.embeddings = BertEmbeddings(hidden=hidden)
         self.attention = nn.MultiheadAttention(hidden, heads, dropout=0.0, batch_first=True)
         self.norms = nn.ModuleList([nn.LayerNorm(hidden) for _ in range(2)])
-        self.ff = nn.Sequential(OrderedDict([("up", nn.Linear(hidden, 16)), ("act", nn.GELU()), ("down", nn.Linear(16, hidden))]))
+        self.ff = nn.Sequential(
+            OrderedDict([("up", nn.Linear(hidden, 16)), ("act", nn.GELU()), ("down", nn.Linear(16, hidden))])
+        )
         self.pooler = nn.Linear(hidden, hidden)
         self.decoder_bias = nn.Parameter(torch.zeros(13))
 
@@ -158,7 +160,9 @@ class T5Attention(nn.Module):
         relative_position = torch.abs(relative_position)
         max_exact = half // 2
         large = max_exact + (
-            torch.log(relative_position.float() / max_exact) / math.log(self.max_distance / max_exact) * (half - max_exact)
+            torch.log(relative_position.float() / max_exact)
+            / math.log(self.max_distance / max_exact)
+            * (half - max_exact)
         ).clamp(min=-100).to(torch.long)
         large = torch.min(large, torch.full_like(large, half - 1))
         result += torch.where(relative_position < max_exact, relative_position, large)
@@ -174,7 +178,9 @@ class T5Attention(nn.Module):
         places = torch.arange(m, dtype=torch.long)[None, :]
         bias = self.relative_attention_bias(self.bucket(places - context)).permute([2, 0, 1]).unsqueeze(0)
         scores += bias
-        weights = F.softmax(scores.float(), dim=-1).type_as(scores) if scores.dtype == torch.half else scores.softmax(-1)
+        weights = (
+            F.softmax(scores.float(), dim=-1).type_as(scores) if scores.dtype == torch.half else scores.softmax(-1)
+        )
         return x + self.o(torch.matmul(weights, shape(self.v(memory))).transpose(1, 2).contiguous().flatten(-2))
 
 
@@ -309,7 +315,9 @@ class GraphLayers(nn.Module):
         top = torch.full((n,), float("-inf"), dtype=e.dtype).scatter_reduce(0, col, e, reduce="amax")
         alpha = torch.exp(e - top[col])
         alpha = alpha / torch.zeros(n, dtype=e.dtype).index_add(0, col, alpha)[col]
-        agg = self.gru(torch.zeros_like(agg).scatter_add(0, col[:, None].expand(-1, agg.size(1)), alpha[:, None] * agg[row]))
+        agg = self.gru(
+            torch.zeros_like(agg).scatter_add(0, col[:, None].expand(-1, agg.size(1)), alpha[:, None] * agg[row])
+        )
         graphs = int(batch.max()) + 1
         total = agg.new_zeros(graphs, agg.size(1)).index_add_(0, batch, agg)
         mean = total / torch.bincount(batch, minlength=graphs).clamp_(min=1).unsqueeze(1)

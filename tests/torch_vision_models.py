@@ -274,7 +274,7 @@ class ShiftedWindowAttention(nn.Module):
                 count += 1
         parts = self.partition(regions).view(-1, window * window)
         mask = parts.unsqueeze(1) - parts.unsqueeze(2)
-        mask = mask.masked_fill(mask != 0, float(-100.0)).masked_fill(mask == 0, float(0.0))
+        mask = mask.masked_fill(mask != 0, (-100.0)).masked_fill(mask == 0, 0.0)
         self.register_buffer("attn_mask", mask, persistent=False)
 
     def partition(self, x):
@@ -311,7 +311,9 @@ def timestep_embedding(timesteps, dim, max_period=10000):
 class DiffusionBlock(nn.Module):
     def __init__(self, channels, emb):
         super().__init__()
-        self.in_layers = nn.Sequential(nn.GroupNorm(4, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1))
+        self.in_layers = nn.Sequential(
+            nn.GroupNorm(4, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)
+        )
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb, 2 * channels))
         self.out_norm, self.out_conv = nn.GroupNorm(4, channels), nn.Conv2d(channels, channels, 3, padding=1)
         self.qkv = nn.Conv1d(channels, channels * 3, 1)
@@ -360,11 +362,15 @@ class PointNet(nn.Module):
 
     def forward(self, x):
         m = torch.max(self.tnet(x), 2, keepdim=True)[0].view(-1, 8)
-        trans = self.fc(m).view(-1, 3, 3) + torch.eye(3, dtype=x.dtype).flatten().view(1, 9).repeat(x.size(0), 1).view(-1, 3, 3)
+        trans = self.fc(m).view(-1, 3, 3) + torch.eye(3, dtype=x.dtype).flatten().view(1, 9).repeat(x.size(0), 1).view(
+            -1, 3, 3
+        )
         x = torch.bmm(x.transpose(2, 1), trans).transpose(2, 1)
         for conv, bn in zip(self.convs, self.bns):
             x = F.relu(bn(conv(x)))
-        ortho = torch.norm(torch.bmm(trans, trans.transpose(2, 1)) - torch.eye(3, dtype=x.dtype)[None], dim=(1, 2)).mean()
+        ortho = torch.norm(
+            torch.bmm(trans, trans.transpose(2, 1)) - torch.eye(3, dtype=x.dtype)[None], dim=(1, 2)
+        ).mean()
         return F.log_softmax(self.head(x.max(dim=-1).values), dim=1), ortho
 
 

@@ -139,9 +139,22 @@ Tensor huber_loss(const Tensor& input, const Tensor& target, const std::string& 
   return loss("huber_loss", Kind::huber, input, target, {reduction_from("huber_loss", reduction), {}, {}, delta});
 }
 
+namespace {
+void check_probabilities(const char* name, const Tensor& input) {
+  if (input.numel() == 0) return;
+  const Tensor x = detach(input);
+  const Tensor inside = to_dtype(logical_and(ge(amin(x, {}, false), number(0)), le(amax(x, {}, false), number(1))), DType::i64);
+  on_host("check probabilities", [name, inside] {
+    if (!host_integer(inside, 0))
+      throw ValueError(str(name, ": input has values outside [0, 1], expected probabilities; ", name, "_with_logits takes logits"));
+  });
+}
+}  // namespace
+
 Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const std::optional<Tensor>& weight,
                             const std::string& reduction) {
   check_equal_shapes("binary_cross_entropy", input, target);
+  check_probabilities("binary_cross_entropy", input);
   return loss("binary_cross_entropy", Kind::binary, input, target, {reduction_from("binary_cross_entropy", reduction), weight});
 }
 

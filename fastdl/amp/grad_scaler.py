@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import fastdl
 
+from .. import captured
 from ..autograd import no_grad
 from ..tensor import Tensor
 
@@ -76,9 +77,15 @@ class GradScaler:
         Raises:
             RuntimeError: called twice, after ``step``, or before any ``scale``.
             ValueError: float16 gradients, whose quotients would underflow.
+            CaptureError: inside a captured step, whose replays cannot decide to leave the optimizer out.
         """
         if not self._enabled:
             return
+        if captured.current():
+            raise captured.CaptureError(
+                "GradScaler: whether a step is left out is decided in Python, which replays do not run; capture forward "
+                "and backward, and call the scaler's step() and update() after them, or use bfloat16, which needs none"
+            )
         if not self._used:
             raise RuntimeError("GradScaler.unscale_: no output was scaled before")
         stage = self._stage[id(optimizer)]

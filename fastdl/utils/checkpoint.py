@@ -29,7 +29,9 @@ class _Recomputed(Function):
         finally:
             fastdl.set_rng_state(now)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        pairs = [(o, g) for o, g in zip(outputs, gradients) if fastdl.is_tensor(o) and o.requires_grad and g is not None]
+        pairs = [
+            (o, g) for o, g in zip(outputs, gradients) if fastdl.is_tensor(o) and o.requires_grad and g is not None
+        ]
         fastdl.autograd.backward([o for o, _ in pairs], [g for _, g in pairs])
         return None, None, None, *(x.grad if fastdl.is_tensor(x) else None for x in inputs)
 

@@ -151,6 +151,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 
     Raises:
         ShapeError: target and input differ in shape.
+        ValueError: an input outside [0, 1].
 
     >>> F.binary_cross_entropy(fd.tensor([0.5]), fd.tensor([1.0]))
     tensor(0.6931)
