@@ -231,7 +231,7 @@ def train_run(folder):
 
 def _write_results(folder, trainer, test_loader, classes):
     predicted, target = trainer.predict(test_loader)
-    scores = classification_scores(target.numpy(), predicted.numpy(), len(classes))
+    scores = classification_scores(target.numpy(force=True), predicted.numpy(force=True), len(classes))
     metrics = {
         "test": {"loss": trainer.history[-1]["valid_loss"], **scores},
         "history": trainer.history,
