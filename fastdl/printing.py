@@ -71,7 +71,7 @@ def to_text(self):
     import numpy
 
     _C.check_host_read("print")
-    plain = self.detach()
+    plain = self.detach().cpu()
     array = numpy.asarray(plain.float() if self.dtype in (_C.bfloat16, _C.float16) else plain)
     kind = type(self).__name__
     prefix = "Parameter containing:\ntensor(" if kind == "Parameter" else "tensor("

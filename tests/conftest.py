@@ -27,10 +27,12 @@ settings.load_profile("fastdl")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Slow tests run when asked for; comparisons need torch."""
+    """Slow tests run when asked for; comparisons need torch; some tests are about the CPU."""
     skips = {}
     if not config.getoption("markexpr"):
         skips["slow"] = pytest.mark.skip(reason="slow (run by pytest -m slow)")
+    if fd.get_default_device().type != "cpu":
+        skips["cpu"] = pytest.mark.skip(reason="about the CPU")
     if importlib.util.find_spec("torch") is None:
         skips["compare"] = pytest.mark.skip(reason="torch is not installed")
     for item in items:

@@ -12,6 +12,8 @@ from fastdl import nn
 from fastdl.nn import functional as F
 
 BF16, F32, F64 = fd.bfloat16, fd.float32, fd.float64
+DEVICE = fd.get_default_device().type
+
 
 
 def x(*shape, dtype=F32):
@@ -91,23 +93,23 @@ SAME = {
 @pytest.mark.parametrize("given", [F32, BF16], ids=str)
 @pytest.mark.parametrize("name", LOWER)
 def test_products_are_low(name, given):
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         assert LOWER[name](given).dtype is BF16
-    with fd.autocast("cpu", dtype=fd.float16):
+    with fd.autocast(DEVICE, dtype=fd.float16):
         assert LOWER[name](given).dtype is fd.float16
 
 
 @pytest.mark.parametrize("given", [F32, BF16], ids=str)
 @pytest.mark.parametrize("name", [*WIDEN, *WIDEST])
 def test_sums_are_wide(name, given):
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         assert {**WIDEN, **WIDEST}[name](given).dtype is F32
 
 
 @pytest.mark.parametrize("given", [F32, BF16, F64], ids=str)
 @pytest.mark.parametrize("name", SAME)
 def test_the_rest_is_as_given(name, given):
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         assert SAME[name](given).dtype is given
 
 
@@ -134,20 +136,20 @@ def test_every_op_of_the_lists_is_wrapped(policy):
 
 
 def test_the_widest_of_halves():
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         assert fd.dot(x(2, dtype=fd.float16), x(2, dtype=fd.float16)).dtype is fd.float16
         assert fd.dot(x(2, dtype=fd.float16), x(2, dtype=BF16)).dtype is F32
         assert x(2, dtype=BF16).index_put((fd.tensor([0]),), 2.0).dtype is BF16
 
 
 def test_float64_is_left_alone():
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         assert (x(2, 3, dtype=F64) @ x(3, 2, dtype=F64)).dtype is F64
         assert x(2, dtype=F64).softmax(0).dtype is F64
 
 
 def test_integers_are_left_alone():
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         a = fd.ones(2, 2, dtype=fd.int64)
         assert (a @ a).dtype is fd.int64
         assert a.sum().dtype is fd.int64
@@ -155,7 +157,7 @@ def test_integers_are_left_alone():
 
 def test_bits_are_those_of_the_same_casts_by_hand():
     w, b, v = (t.requires_grad_() for t in (x(4, 3), x(4), x(2, 3)))
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         loss = F.linear(v, w, b).relu().softmax(1).sum(0)
     loss.backward(fd.arange(4.0))
     got = [t.grad.tolist() for t in (w, b, v)]
@@ -175,16 +177,16 @@ def cast_of(y):
 
 def test_a_weight_is_cast_once_a_region():
     w, v = x(4, 3).requires_grad_(), x(2, 3)
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         first = F.linear(v, w)
-        with fd.autocast("cpu"):
+        with fd.autocast(DEVICE, dtype=BF16):
             inner = F.linear(v, w)
         again = F.linear(v, w)
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         later = F.linear(v, w)
         fd.clear_autocast_cache()
         cleared = F.linear(v, w)
-    with fd.autocast("cpu", cache_enabled=False):
+    with fd.autocast(DEVICE, dtype=BF16, cache_enabled=False):
         assert not fd.is_autocast_cache_enabled()
         assert cast_of(F.linear(v, w)) != cast_of(F.linear(v, w))
     assert cast_of(first) == cast_of(inner) == cast_of(again)
@@ -197,7 +199,7 @@ def test_a_weight_is_cast_once_a_region():
 def test_a_weight_that_changed_is_cast_again():
     w, v = fd.ones(1, 2, requires_grad=True), fd.ones(1, 2)
     optimizer = fd.optim.SGD([w], lr=1.0)
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         for expected in (2.0, 0.0, -2.0):
             y = F.linear(v, w)
             assert y.item() == expected
@@ -208,7 +210,7 @@ def test_a_weight_that_changed_is_cast_again():
 
 def test_backward_twice_through_one_cast():
     w, v = fd.ones(1, 2, requires_grad=True), fd.ones(1, 2)
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         F.linear(v, w).backward()
         F.linear(v, w).backward()
     assert w.grad.tolist() == [[2.0, 2.0]]
@@ -216,7 +218,7 @@ def test_backward_twice_through_one_cast():
 
 def test_a_cast_under_no_grad_does_not_serve_where_a_gradient_is_wanted():
     w, v = fd.ones(1, 2, requires_grad=True), fd.ones(1, 2)
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         with fd.no_grad():
             assert not F.linear(v, w).requires_grad
         F.linear(v, w).backward()
@@ -226,28 +228,28 @@ def test_a_cast_under_no_grad_does_not_serve_where_a_gradient_is_wanted():
 
 
 def test_regions_nest_and_end():
-    a = fd.ones(2, 2)
-    assert not fd.is_autocast_enabled("cpu")
-    with fd.autocast("cpu") as region:
-        assert fd.is_autocast_enabled("cpu")
-        assert not fd.is_autocast_enabled("cuda")
-        with fd.amp.autocast("cpu", enabled=False):
+    a, before = fd.ones(2, 2), fd.get_autocast_dtype(DEVICE)
+    assert not fd.is_autocast_enabled(DEVICE)
+    with fd.autocast(DEVICE, dtype=BF16) as region:
+        assert fd.is_autocast_enabled(DEVICE)
+        assert not fd.is_autocast_enabled({"cpu": "cuda", "cuda": "cpu"}[DEVICE])
+        with fd.amp.autocast(DEVICE, enabled=False):
             assert (a @ a).dtype is F32
-            with fd.autocast("cpu", dtype=fd.float16):
-                assert fd.get_autocast_dtype("cpu") is fd.float16
+            with fd.autocast(DEVICE, dtype=fd.float16):
+                assert fd.get_autocast_dtype(DEVICE) is fd.float16
                 assert (a @ a).dtype is fd.float16
             assert (a @ a).dtype is F32
         with region, region:
             assert (a @ a).dtype is BF16
-        with pytest.raises(fd.ShapeError), fd.autocast("cpu", enabled=False):
+        with pytest.raises(fd.ShapeError), fd.autocast(DEVICE, enabled=False):
             a @ fd.ones(3)
         assert (a @ a).dtype is BF16
     assert (a @ a).dtype is F32
-    assert fd.get_autocast_dtype("cpu") is BF16
+    assert fd.get_autocast_dtype(DEVICE) is before
 
 
 def test_a_decorated_function_is_a_region():
-    @fd.autocast("cpu")
+    @fd.autocast(DEVICE, dtype=BF16)
     def product(a):
         """Its own docstring."""
         return a @ a
@@ -259,7 +261,7 @@ def test_a_decorated_function_is_a_region():
 
 def test_a_region_is_of_its_thread():
     found = []
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         thread = threading.Thread(target=lambda: found.append((fd.ones(2, 2) @ fd.ones(2, 2)).dtype))
         thread.start()
         thread.join()
@@ -272,7 +274,7 @@ def test_wrong_arguments():
     with pytest.raises(TypeError, match="must be a str"):
         fd.autocast(3)
     with pytest.warns(UserWarning, match="neither bfloat16 nor float16"):
-        region = fd.autocast("cpu", dtype=fd.float64)
+        region = fd.autocast(DEVICE, dtype=fd.float64)
     with region:
         assert (fd.ones(2, 2) @ fd.ones(2, 2)).dtype is F32
     if not fd.cuda.is_available():
@@ -285,19 +287,19 @@ def test_function_with_its_own_casts():
 
     class Twice(fd.autograd.Function):
         @staticmethod
-        @fd.amp.custom_fwd(device_type="cpu", cast_inputs=F32)
+        @fd.amp.custom_fwd(device_type=DEVICE, cast_inputs=F32)
         def forward(ctx, a, flag):
-            seen.append((a.dtype, fd.is_autocast_enabled("cpu"), flag))
+            seen.append((a.dtype, fd.is_autocast_enabled(DEVICE), flag))
             return a * 2
 
         @staticmethod
-        @fd.amp.custom_bwd(device_type="cpu")
+        @fd.amp.custom_bwd(device_type=DEVICE)
         def backward(ctx, g):
-            seen.append(fd.is_autocast_enabled("cpu"))
+            seen.append(fd.is_autocast_enabled(DEVICE))
             return g * 2, None
 
     a = fd.ones(2, dtype=BF16, requires_grad=True)
-    with fd.autocast("cpu"):
+    with fd.autocast(DEVICE, dtype=BF16):
         y = Twice.apply(a, "flag")
     y.sum().backward()
     assert seen == [(F32, False, "flag"), False]
@@ -332,7 +334,7 @@ def test_a_model_under_torch_autocast(torch):
     images, labels = np.random.default_rng(0).normal(size=(6, 1, 8, 8)), [0, 1, 2, 3, 4, 0]
     losses = []
     for lib, model in ((fd, ours), (torch, theirs)):
-        with lib.autocast("cpu", dtype=lib.bfloat16):
+        with lib.autocast(DEVICE if lib is fd else "cpu", dtype=lib.bfloat16):
             logits = model(lib.tensor(images.tolist()))
             loss = lib.nn.functional.cross_entropy(logits, lib.tensor(labels))
         assert logits.dtype is lib.bfloat16
@@ -343,7 +345,7 @@ def test_a_model_under_torch_autocast(torch):
     gradients = dict(theirs.named_parameters())
     for name, p in ours.named_parameters():
         assert p.grad.dtype is F32
-        expected = gradients[name].grad.numpy()
+        expected = gradients[name].grad.numpy(force=True)
         np.testing.assert_allclose(
             np.array(p.grad.tolist()), expected, atol=0.05 * abs(expected).max() + 1e-4, err_msg=name
         )
@@ -357,7 +359,7 @@ def test_training_reaches_what_float32_reaches():
         target = data[:, :1] * data[:, 1:2]
         optimizer = fd.optim.Adam(model.parameters(), lr=0.01)
         for _ in range(200):
-            with fd.autocast("cpu", enabled=enabled):
+            with fd.autocast(DEVICE, enabled=enabled):
                 loss = F.mse_loss(model(data), target)
             optimizer.zero_grad()
             loss.backward()

@@ -294,7 +294,7 @@ def parse(stdout):
 @pytest.fixture(scope="module")
 def test_images():
     images, labels = fd.datasets.digits().test.tensors
-    return images.numpy(), labels.numpy()
+    return images.numpy(force=True), labels.numpy(force=True)
 
 
 def test_predict_arrays(trained, test_images, tmp_path):

@@ -19,7 +19,7 @@ def torch_tensor(torch, a, dtype):
 
 def torch_array(torch, t):
     t = t.detach()
-    return (t.float() if t.dtype == torch.bfloat16 else t).contiguous().numpy()
+    return (t.float() if t.dtype == torch.bfloat16 else t).contiguous().numpy(force=True)
 
 
 def leaves_of(args, is_tensor, row):

@@ -36,9 +36,9 @@ def test_digits_are_all_there():
     assert tuple(images.shape) == (1797, 1, 8, 8)
     assert images.dtype == fd.uint8
     assert labels.dtype == fd.int64
-    assert (images.numpy().min(), images.numpy().max()) == (0, 16)
-    assert np.bincount(labels.numpy()).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
-    assert np.bincount(data.test.tensors[1].numpy()).tolist() == [35, 36, 35, 36, 36, 36, 36, 35, 34, 36]
+    assert (images.numpy(force=True).min(), images.numpy(force=True).max()) == (0, 16)
+    assert np.bincount(labels.numpy(force=True)).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert np.bincount(data.test.tensors[1].numpy(force=True)).tolist() == [35, 36, 35, 36, 36, 36, 36, 35, 34, 36]
     assert data.image_size == (8, 8)
     assert "CC BY 4.0" in data.attribution
 
@@ -50,7 +50,7 @@ def test_digits_are_those_of_scikit_learn():
     for label in range(10):
         test[np.flatnonzero(original.target == label)[4::5]] = True
     for part, chosen in ((data.train, ~test), (data.test, test)):
-        images, labels = (tensor.numpy() for tensor in part.tensors)
+        images, labels = (tensor.numpy(force=True) for tensor in part.tensors)
         assert (images[:, 0] == original.images[chosen]).all()
         assert (labels == original.target[chosen]).all()
 
@@ -148,9 +148,9 @@ def test_fashion_mnist_from_debian_s_package():
     for part, size in ((data.train, 60000), (data.test, 10000)):
         images, labels = part.tensors
         assert tuple(images.shape) == (size, 1, 28, 28)
-        assert np.bincount(labels.numpy()).tolist() == [size // 10] * 10
+        assert np.bincount(labels.numpy(force=True)).tolist() == [size // 10] * 10
     assert data.classes[data.train[0][1].item()] == "Ankle boot"
-    assert data.pixel_max == data.train.tensors[0].numpy().max() == 255
+    assert data.pixel_max == data.train.tensors[0].numpy(force=True).max() == 255
 
 
 @needs_files
@@ -189,7 +189,7 @@ def test_fashion_mnist_from_a_folder(tmp_path, small_files):
             (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
     data = fashion_mnist(tmp_path)
     assert (len(data.train), len(data.test)) == (3, 2)
-    assert data.test.tensors[0].numpy().tobytes() == small_files["t10k-images-idx3-ubyte"][16:]
+    assert data.test.tensors[0].numpy(force=True).tobytes() == small_files["t10k-images-idx3-ubyte"][16:]
 
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(FileNotFoundError, match="train-labels-idx1-ubyte"):

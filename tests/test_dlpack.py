@@ -41,6 +41,7 @@ def test_numpy_both_ways(dtype, layout):
         assert back.numel() == 0 or back.data_ptr() == expected.ctypes.data
 
 
+@pytest.mark.cpu
 def test_memory_is_shared_and_outlives_its_maker():
     x = fd.zeros(3)
     y = np.from_dlpack(x)
@@ -62,6 +63,7 @@ def test_memory_is_shared_and_outlives_its_maker():
     assert gone() is None
 
 
+@pytest.mark.cpu
 def test_bfloat16_goes_around():
     x = fd.tensor([1.0, 2.5]).to(fd.bfloat16)
     y = fd.from_dlpack(x)
@@ -79,6 +81,7 @@ def test_read_only_memory_is_copied():
     assert base.tolist() == [0, 1, 2]
 
 
+@pytest.mark.cpu
 def test_versions_and_copies():
     x = fd.ones(2)
     assert "dltensor_versioned" in repr(x.__dlpack__(max_version=(1, 1)))
@@ -98,6 +101,7 @@ def test_versions_and_copies():
     assert fd.from_dlpack(Old()).data_ptr() == x.data_ptr()
 
 
+@pytest.mark.cpu
 def test_capsules_are_taken_once_and_freed():
     gc.collect()
     blocks = fd.memory_stats()["blocks_in_use"]
@@ -112,6 +116,7 @@ def test_capsules_are_taken_once_and_freed():
     assert fd.memory_stats()["blocks_in_use"] == blocks
 
 
+@pytest.mark.cpu
 def test_what_is_refused():
     x = fd.ones(2)
     with pytest.raises(BufferError, match="detach"):
@@ -177,6 +182,7 @@ def test_structs_that_are_refused(changes, error, message):
         fd.from_dlpack(capsule)
 
 
+@pytest.mark.cpu
 def test_buffers_for_plain_consumers():
     x = fd.arange(6, dtype=fd.int32).reshape(2, 3)
     assert bytes(x) == np.arange(6, dtype=np.int32).tobytes()
@@ -188,6 +194,7 @@ def test_buffers_for_plain_consumers():
         hashlib.sha256(fd.arange(6).reshape(3, 2)[:, :1])
 
 
+@pytest.mark.cpu
 def test_array_protocol():
     x = fd.arange(3)
     assert np.asarray(x).ctypes.data == x.data_ptr()
@@ -197,10 +204,12 @@ def test_array_protocol():
     assert np.asarray(x, dtype=np.float32).dtype == np.float32
 
 
+@pytest.mark.cpu
 def test_cuda_arrays_are_for_cuda_tensors():
     assert not hasattr(fd.ones(2), "__cuda_array_interface__")
 
 
+@pytest.mark.cpu
 def test_torch_both_ways(torch):
     x = torch.arange(6.0, dtype=torch.bfloat16).reshape(2, 3).t()
     y = fd.from_dlpack(x)

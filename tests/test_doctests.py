@@ -12,11 +12,15 @@ from fastdl.nn import functional
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
+# Whose examples show the CPU: its memory, its dtypes under autocast, captured steps.
+ON_THE_CPU = {"fastdl.amp.autocast_mode", "fastdl.captured", "fastdl.functions"}
+
 
 def modules():
     names = [m.name for m in pkgutil.walk_packages(fastdl.__path__, "fastdl.")]
     skipped = ("fastdl._C", "fastdl._cuda", "fastdl.__main__", "fastdl.bench")
-    return ["fastdl", *(n for n in names if not n.startswith(skipped))]
+    names = ["fastdl", *(n for n in names if not n.startswith(skipped))]
+    return [pytest.param(n, marks=[pytest.mark.cpu] * (n in ON_THE_CPU)) for n in names]
 
 
 @pytest.mark.parametrize("name", modules())

@@ -132,17 +132,17 @@ def test_unary_values(name, level):
     function, reference, low, high, tolerance = UNARY[name]
     for n in (0, 1, 7, 65, 129, 5000):
         x = samples(low, high, n).astype("f4")
-        assert ulps(function(fd.tensor(x)).numpy(), reference(x.astype("f8"))) <= tolerance + 0.51
+        assert ulps(function(fd.tensor(x)).numpy(force=True), reference(x.astype("f8"))) <= tolerance + 0.51
     x = samples(low, high, (9, 11))
-    double = function(fd.tensor(x, dtype=fd.float64)).numpy()
+    double = function(fd.tensor(x, dtype=fd.float64)).numpy(force=True)
     np.testing.assert_allclose(double, reference(x), rtol=1e-13, atol=1e-14)
     half = function(fd.tensor(x).half())
     with np.errstate(over="ignore"):
         expected = reference(x.astype("f2").astype("f8")).astype("f2")
-    np.testing.assert_allclose(half.numpy(), expected, rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(half.numpy(force=True), expected, rtol=2e-3, atol=1e-4)
     assert half.dtype is fd.float16
     strided = function(fd.tensor(x).T)
-    np.testing.assert_array_equal(strided.numpy(), function(fd.tensor(np.ascontiguousarray(x.T))).numpy())
+    np.testing.assert_array_equal(strided.numpy(force=True), function(fd.tensor(np.ascontiguousarray(x.T))).numpy(force=True))
     assert function(fd.tensor(0.5)).shape == ()
 
 
@@ -154,7 +154,7 @@ def test_unary_special_values(name, level):
     x = np.array(SPECIAL, dtype="f4")
     with np.errstate(all="ignore"):
         expected = reference(x.astype("f8")).astype("f4")
-    result = function(fd.tensor(x)).numpy()
+    result = function(fd.tensor(x)).numpy(force=True)
     if name == "sign":  # PyTorch: 0 for NaN
         expected[np.isnan(x)] = 0
     np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-37)
@@ -171,10 +171,10 @@ def test_unary_gradients(name):
     # The gradient in plain ops, used when it is itself differentiated, is the fused one.
     fused = fd.autograd.grad(function(t).sum(), t)[0]
     plain = fd.autograd.grad(function(t).sum(), t, create_graph=True)[0]
-    np.testing.assert_allclose(plain.detach().numpy(), fused.numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(plain.detach().numpy(force=True), fused.numpy(force=True), rtol=1e-10, atol=1e-12)
     single = fd.tensor(x, dtype=fd.float32, requires_grad=True)
     function(single).sum().backward()
-    np.testing.assert_allclose(single.grad.numpy(), fused.numpy(), rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(single.grad.numpy(force=True), fused.numpy(force=True), rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", ["exp", "sin", "log", "tanh", "sigmoid", "gelu", "silu", "softplus", "sqrt", "erf"])
@@ -192,12 +192,12 @@ def test_binary_values(name, level):
     for i, (sa, sb) in enumerate(shapes):
         a = samples(-4, 4, sa, seed=i).astype("f4")
         b = (samples(0.5, 3, sb, seed=i + 50) * np.where(samples(-1, 1, sb, seed=i) > 0, 1, -1)).astype("f4")
-        result = function(fd.tensor(a), fd.tensor(b)).numpy()
+        result = function(fd.tensor(a), fd.tensor(b)).numpy(force=True)
         expected = reference(a.astype("f8"), b.astype("f8"))
         assert result.shape == expected.shape
         np.testing.assert_allclose(result, expected, rtol=2e-6, atol=2e-6)
         wide = function(fd.tensor(a, dtype=fd.float64), fd.tensor(b, dtype=fd.float64))
-        np.testing.assert_allclose(wide.numpy(), expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(wide.numpy(force=True), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_every_layout_gives_the_same_bits(level):
@@ -206,17 +206,17 @@ def test_every_layout_gives_the_same_bits(level):
     x, y = fd.tensor(a), fd.tensor(b)
 
     def via(t, dims):  # the same values over memory in another order
-        return fd.tensor(np.ascontiguousarray(t.permute(*dims).numpy())).permute(*np.argsort(dims).tolist())
+        return fd.tensor(np.ascontiguousarray(t.permute(*dims).numpy(force=True))).permute(*np.argsort(dims).tolist())
 
     for dims in ((0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1), (2, 0, 1)):
         for other in ((0, 1, 2), (0, 2, 1), (2, 1, 0)):
-            np.testing.assert_array_equal((via(x, dims) + via(y, other)).numpy(), expected)
+            np.testing.assert_array_equal((via(x, dims) + via(y, other)).numpy(force=True), expected)
     wide = fd.tensor(np.repeat(a, 2, axis=2))
-    np.testing.assert_array_equal((wide[:, :, ::2] + y).numpy(), expected)
+    np.testing.assert_array_equal((wide[:, :, ::2] + y).numpy(force=True), expected)
     out = fd.zeros(6, 70, 100)
     out[:, :, ::2].copy_(x)
-    np.testing.assert_array_equal(out.numpy()[:, :, ::2], a)
-    assert not out.numpy()[:, :, 1::2].any()
+    np.testing.assert_array_equal(out.numpy(force=True)[:, :, ::2], a)
+    assert not out.numpy(force=True)[:, :, 1::2].any()
 
 
 def test_large_outputs(level):
@@ -227,7 +227,7 @@ def test_large_outputs(level):
                              (t.double(), x.astype("f8")), (fd.where(t > 9, t, 0), np.where(x > 9, x, 0)),
                              (fd.ones_like(t), np.ones_like(x)), (t[1:] + t[:-1], x[1:] + x[:-1]),
                              (t[: 1 << 22].view(4096, 1024) + t[:1024], x[: 1 << 22].reshape(4096, 1024) + x[:1024])]:  # fmt: skip
-        np.testing.assert_array_equal(result.numpy(), expected)
+        np.testing.assert_array_equal(result.numpy(force=True), expected)
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "i8", "i4", "u1"])
@@ -235,8 +235,8 @@ def test_transposed_copies(dtype, level):
     a = np.arange(3 * 67 * 131).reshape(3, 67, 131).astype(dtype)
     t = fd.tensor(a)
     for dims in ((0, 2, 1), (2, 1, 0), (1, 2, 0)):
-        np.testing.assert_array_equal(t.permute(*dims).contiguous().numpy(), a.transpose(dims))
-        np.testing.assert_array_equal(t.permute(*dims).double().numpy(), a.transpose(dims).astype("f8"))
+        np.testing.assert_array_equal(t.permute(*dims).contiguous().numpy(force=True), a.transpose(dims))
+        np.testing.assert_array_equal(t.permute(*dims).double().numpy(force=True), a.transpose(dims).astype("f8"))
 
 
 def test_results_do_not_depend_on_the_number_of_threads():
@@ -245,7 +245,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
     results = []
     for n in (1, 2):
         fd.set_num_threads(n)
-        results.append([t.numpy() for t in (F.gelu(x) * y.T, x > y.T, y.T.contiguous(), x.half())])
+        results.append([t.numpy(force=True) for t in (F.gelu(x) * y.T, x > y.T, y.T.contiguous(), x.half())])
     fd.set_num_threads(before)
     for one, two in zip(*results):
         np.testing.assert_array_equal(one, two)
@@ -258,9 +258,9 @@ def test_comparisons(name, level):
         b = np.random.default_rng(1).integers(0, 3, (41,)).astype(dtype)
         result = getattr(fd, name)(fd.tensor(a), fd.tensor(b))
         assert result.dtype is fd.bool
-        np.testing.assert_array_equal(result.numpy(), COMPARE[name](a, b))
+        np.testing.assert_array_equal(result.numpy(force=True), COMPARE[name](a, b))
     nan = fd.tensor([math.nan, 1.0])
-    np.testing.assert_array_equal(getattr(fd, name)(nan, nan).numpy(), COMPARE[name](nan.numpy(), nan.numpy()))
+    np.testing.assert_array_equal(getattr(fd, name)(nan, nan).numpy(force=True), COMPARE[name](nan.numpy(force=True), nan.numpy(force=True)))
 
 
 @pytest.mark.parametrize("name", [n for n in BINARY if n != "floor_divide"])
@@ -282,9 +282,9 @@ def test_integers(level):
     for result, expected in [(x // y, a // b), (x % y, a % b), (fd.fmod(x, y), np.fmod(a, b)), (x & y, a & b),
                              (x | y, a | b), (x ^ y, a ^ b), (~x, ~a), (x * 3, a * 3), (abs(x), abs(a)),
                              (fd.maximum(x, y), np.maximum(a, b)), (x.int(), a.astype("i4"))]:  # fmt: skip
-        np.testing.assert_array_equal(result.numpy(), expected)
-    np.testing.assert_array_equal((fd.tensor([2, 3, -1]) ** 5).numpy(), [32, 243, -1])
-    np.testing.assert_array_equal((fd.tensor([250], dtype=fd.uint8) + 10).numpy(), np.array([4], dtype="u1"))
+        np.testing.assert_array_equal(result.numpy(force=True), expected)
+    np.testing.assert_array_equal((fd.tensor([2, 3, -1]) ** 5).numpy(force=True), [32, 243, -1])
+    np.testing.assert_array_equal((fd.tensor([250], dtype=fd.uint8) + 10).numpy(force=True), np.array([4], dtype="u1"))
     for function in (fd.floor_divide, fd.remainder, fd.fmod):
         with pytest.raises(ValueError, match="division by zero"):
             function(x, fd.tensor([1, 2, 0, 4, 5, 6, 7]))
@@ -328,10 +328,10 @@ def test_conversions(level):
                 x = x[:6]
             for t in (fd.tensor(x), fd.tensor(np.repeat(x, 2))[::2]):
                 with np.errstate(all="ignore"):
-                    np.testing.assert_array_equal(t.to(dtype).numpy(), x.astype(target))
+                    np.testing.assert_array_equal(t.to(dtype).numpy(force=True), x.astype(target))
     bf = fd.tensor([1.0, 1.00390625, 1.01171875, math.nan, math.inf, 3e38]).bfloat16().float()  # ties to even
     np.testing.assert_array_equal(
-        bf.numpy(), np.array([1.0, 1.0, 1.015625, math.nan, math.inf, np.float32(3.00405527e38)], dtype="f4")
+        bf.numpy(force=True), np.array([1.0, 1.0, 1.015625, math.nan, math.inf, np.float32(3.00405527e38)], dtype="f4")
     )
 
 
@@ -340,14 +340,14 @@ def test_in_place():
     view = x.view(3)
     x += 1
     x.mul_(2).sub_(fd.tensor([1.0, 1.0, 1.0])).div_(2)
-    np.testing.assert_array_equal(view.numpy(), [1.5, 2.5, 3.5])
+    np.testing.assert_array_equal(view.numpy(force=True), [1.5, 2.5, 3.5])
     x.add_(x, alpha=2)
-    np.testing.assert_array_equal(x.numpy(), [4.5, 7.5, 10.5])
+    np.testing.assert_array_equal(x.numpy(force=True), [4.5, 7.5, 10.5])
     x[1:].copy_(x[:-1])  # overlapping source
-    np.testing.assert_array_equal(x.numpy(), [4.5, 4.5, 7.5])
+    np.testing.assert_array_equal(x.numpy(force=True), [4.5, 4.5, 7.5])
     x.clamp_(5, 7).sqrt_()
-    np.testing.assert_allclose(x.numpy(), np.sqrt([5, 5, 7]), rtol=1e-6)
-    np.testing.assert_array_equal(x.zero_().numpy(), [0, 0, 0])
+    np.testing.assert_allclose(x.numpy(force=True), np.sqrt([5, 5, 7]), rtol=1e-6)
+    np.testing.assert_array_equal(x.zero_().numpy(force=True), [0, 0, 0])
     with pytest.raises(fd.ShapeError, match="does not fit"):
         x += fd.ones(2, 3)
     with pytest.raises(fd.DTypeError, match="does not fit"):
@@ -357,7 +357,7 @@ def test_in_place():
     with pytest.raises(fd.Error, match="leaf"):
         fd.ones(3, requires_grad=True).add_(1)
     out = fd.empty(3)
-    assert fd.exp(x, out=out) is out and out.numpy().tolist() == [1, 1, 1]
+    assert fd.exp(x, out=out) is out and out.numpy(force=True).tolist() == [1, 1, 1]
     with pytest.raises(fd.ShapeError):
         fd.exp(x, out=fd.empty(4))
 
@@ -414,10 +414,10 @@ def test_methods():
 
 def test_arange():
     for arguments in ((5,), (2, 9), (2, 9, 3), (9, 2, -2), (0.0, 1.0, 0.25), (1, 2.5, 0.5), (3, 3)):
-        np.testing.assert_array_equal(fd.arange(*arguments).numpy(), np.arange(*arguments))
-    np.testing.assert_array_equal(fd.arange(3000).numpy(), np.arange(3000))
+        np.testing.assert_array_equal(fd.arange(*arguments).numpy(force=True), np.arange(*arguments))
+    np.testing.assert_array_equal(fd.arange(3000).numpy(force=True), np.arange(3000))
     assert fd.arange(3).dtype is fd.int64 and fd.arange(3.0).dtype is fd.float32
-    np.testing.assert_allclose(fd.linspace(0, 1, 11).numpy(), np.linspace(0, 1, 11), rtol=1e-6)
+    np.testing.assert_allclose(fd.linspace(0, 1, 11).numpy(force=True), np.linspace(0, 1, 11), rtol=1e-6)
     for arguments in ((0, 5, 0), (0, 5, -1), (0, math.inf)):
         with pytest.raises(ValueError, match="arange"):
             fd.arange(*arguments)

@@ -90,7 +90,7 @@ CASES = {
     "text data": (lambda: fd.tensor(["a"]), TypeError, ""),
     "integer too large": (lambda: fd.tensor(2**70), (OverflowError, TypeError, fd.Error), ""),
     "unknown device": (lambda: fd.ones(2, device="tpu"), (fd.ValueError, fd.DeviceError), "tpu"),
-    "no GPU": (lambda: fd.ones(2).to("cuda"), fd.DeviceError, "cuda"),
+    "no such GPU": (lambda: fd.ones(2).to("cuda:99"), fd.DeviceError, "cuda"),
     "negative strides": (lambda: fd.from_numpy(np.arange(4.0)[::-1]), (fd.ValueError, ValueError), "stride"),
     "dropout p": (lambda: F.dropout(floats(3), 1.5), (fd.ValueError, ValueError), "dropout"),
     "one_hot class": (lambda: F.one_hot(ints(5), 3), fd.Error, "one_hot"),

@@ -232,7 +232,7 @@ def test_in_place_forms_agree_with_the_functions():
                 expected = function(t, *given.get(name, ())).float()
                 out = getattr(t, f"{name}_")(*given.get(name, ()))
                 assert out is t
-                np.testing.assert_array_equal(t.numpy(), expected.numpy(), err_msg=name)
+                np.testing.assert_array_equal(t.numpy(force=True), expected.numpy(force=True), err_msg=name)
                 checked += 1
     assert checked > 60
 
@@ -260,7 +260,7 @@ def test_reshaping_in_place():
 def test_fill_diagonal():
     assert fd.zeros(2, 3).fill_diagonal_(1).tolist() == [[1, 0, 0], [0, 1, 0]]
     assert fd.zeros(2, 2, 2).fill_diagonal_(1).sum().item() == 2
-    tall = fd.zeros(7, 3).fill_diagonal_(1, wrap=True).numpy()
+    tall = fd.zeros(7, 3).fill_diagonal_(1, wrap=True).numpy(force=True)
     expected = np.zeros((7, 3), np.float32)
     np.fill_diagonal(expected, 1, wrap=True)
     np.testing.assert_array_equal(tall, expected)
@@ -271,12 +271,12 @@ def test_fill_diagonal():
 
 def test_einsum_forms():
     a, b = fd.rand(2, 3), fd.rand(3, 4)
-    product = (a @ b).numpy()
-    np.testing.assert_allclose(fd.einsum(a, [0, 1], b, [1, 2], [0, 2]).numpy(), product, rtol=1e-6)
-    np.testing.assert_allclose(fd.einsum(a, [0, 1], b, [1, 2]).numpy(), product, rtol=1e-6)
-    np.testing.assert_allclose(fd.einsum("ij,jk", [a, b]).numpy(), product, rtol=1e-6)
-    np.testing.assert_allclose(fd.einsum("i j, j k -> i k", a, b).numpy(), product, rtol=1e-6)
-    np.testing.assert_allclose(fd.einsum("ij,jk->ik", a[:, :1], b).numpy(), (a[:, :1] * b.sum(0)).numpy(), rtol=1e-6)
+    product = (a @ b).numpy(force=True)
+    np.testing.assert_allclose(fd.einsum(a, [0, 1], b, [1, 2], [0, 2]).numpy(force=True), product, rtol=1e-6)
+    np.testing.assert_allclose(fd.einsum(a, [0, 1], b, [1, 2]).numpy(force=True), product, rtol=1e-6)
+    np.testing.assert_allclose(fd.einsum("ij,jk", [a, b]).numpy(force=True), product, rtol=1e-6)
+    np.testing.assert_allclose(fd.einsum("i j, j k -> i k", a, b).numpy(force=True), product, rtol=1e-6)
+    np.testing.assert_allclose(fd.einsum("ij,jk->ik", a[:, :1], b).numpy(force=True), (a[:, :1] * b.sum(0)).numpy(force=True), rtol=1e-6)
 
 
 @given(st.data())
@@ -288,7 +288,7 @@ def test_einsum_agrees_with_numpy(data):
     equation = f"{','.join(terms)}->{output}"
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal([sizes[c] for c in term]) for term in terms]
-    ours = fd.einsum(equation, *map(fd.tensor, arrays)).numpy()
+    ours = fd.einsum(equation, *map(fd.tensor, arrays)).numpy(force=True)
     np.testing.assert_allclose(ours, np.einsum(equation, *arrays), rtol=1e-9, atol=1e-9)
 
 
@@ -344,7 +344,7 @@ def test_special_values():
 def test_singular_matrices():
     a = fd.tensor([[1.0, 2.0], [2.0, 4.0]], dtype=fd.float64, requires_grad=True)
     linalg.det(a).backward()
-    np.testing.assert_allclose(a.grad.numpy(), [[4, -2], [-2, 1]], atol=1e-12)
+    np.testing.assert_allclose(a.grad.numpy(force=True), [[4, -2], [-2, 1]], atol=1e-12)
     assert linalg.matrix_rank(a).item() == 1
     assert linalg.slogdet(a.detach() * 0).logabsdet.item() == -math.inf
     assert linalg.inv_ex(a.detach() * 0).info.item() == 1
@@ -356,20 +356,20 @@ def test_lu_factors_solve():
     a, b = fd.tensor(rng.standard_normal((2, 5, 5))), fd.tensor(rng.standard_normal((2, 5, 3)))
     packed, pivots = linalg.lu_factor(a)
     p, l, u = fd.lu_unpack(packed, pivots)
-    np.testing.assert_allclose((p @ l @ u).numpy(), a.numpy(), atol=1e-12)
+    np.testing.assert_allclose((p @ l @ u).numpy(force=True), a.numpy(force=True), atol=1e-12)
     for options in ({}, {"adjoint": True}):
         x = linalg.lu_solve(packed, pivots, b, **options)
-        np.testing.assert_allclose(((a.mT if options else a) @ x).numpy(), b.numpy(), atol=1e-10)
+        np.testing.assert_allclose(((a.mT if options else a) @ x).numpy(force=True), b.numpy(force=True), atol=1e-10)
     x = linalg.lu_solve(packed, pivots, b.mT, left=False)
-    np.testing.assert_allclose((x @ a).numpy(), b.mT.numpy(), atol=1e-10)
+    np.testing.assert_allclose((x @ a).numpy(force=True), b.mT.numpy(force=True), atol=1e-10)
 
 
 def test_low_rank():
     fd.manual_seed(0)
     a = fd.randn(40, 3) @ fd.randn(3, 20)
     u, s, v = fd.svd_lowrank(a, q=5)
-    np.testing.assert_allclose(((u * s) @ v.mT).numpy(), a.numpy(), atol=1e-3)
-    np.testing.assert_allclose(s[:3].numpy(), linalg.svdvals(a)[:3].numpy(), rtol=1e-3)
+    np.testing.assert_allclose(((u * s) @ v.mT).numpy(force=True), a.numpy(force=True), atol=1e-3)
+    np.testing.assert_allclose(s[:3].numpy(force=True), linalg.svdvals(a)[:3].numpy(force=True), rtol=1e-3)
     assert fd.pca_lowrank(a)[2].shape == (20, 6)
 
 
@@ -377,9 +377,9 @@ def test_stft_is_numpys():
     x = fd.tensor(np.random.default_rng(0).standard_normal(50), requires_grad=True)
     window = fd.hann_window(16, dtype=fd.float64)
     got = fd.stft(x, 16, 4, window=window, center=False)
-    frames = np.lib.stride_tricks.sliding_window_view(x.detach().numpy(), 16)[::4] * window.numpy()
+    frames = np.lib.stride_tricks.sliding_window_view(x.detach().numpy(force=True), 16)[::4] * window.numpy(force=True)
     spectrum = np.fft.rfft(frames).T
-    np.testing.assert_allclose(got.detach().numpy(), np.stack([spectrum.real, spectrum.imag], -1), atol=1e-12)
+    np.testing.assert_allclose(got.detach().numpy(force=True), np.stack([spectrum.real, spectrum.imag], -1), atol=1e-12)
     assert fd.autograd.gradcheck(lambda x: fd.stft(x, 8, 4, normalized=True), x)
 
 
@@ -389,7 +389,7 @@ def test_windows_and_stft_as_in_torch(torch):
     for name in ("hann_window", "hamming_window", "blackman_window", "bartlett_window", "kaiser_window"):
         for n, periodic in ((0, True), (1, True), (2, True), (9, True), (9, False)):
             ours, theirs = getattr(fd, name)(n, periodic), getattr(torch, name)(n, periodic)
-            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=2e-6, err_msg=f"{name}({n}, {periodic})")
+            np.testing.assert_allclose(ours.numpy(force=True), theirs.numpy(force=True), atol=2e-6, err_msg=f"{name}({n}, {periodic})")
     x = np.random.default_rng(0).standard_normal((2, 60))
     for options in (
         {},
@@ -399,7 +399,7 @@ def test_windows_and_stft_as_in_torch(torch):
         {"normalized": True},
     ):
         theirs = torch.view_as_real(torch.stft(torch.tensor(x), 16, return_complex=True, **options))
-        np.testing.assert_allclose(fd.stft(fd.tensor(x), 16, **options).numpy(), theirs.numpy(), atol=1e-10)
+        np.testing.assert_allclose(fd.stft(fd.tensor(x), 16, **options).numpy(force=True), theirs.numpy(force=True), atol=1e-10)
 
 
 # --- distributions ---
@@ -437,11 +437,11 @@ def test_multinomial():
     fd.manual_seed(2)
     weights = fd.tensor([0.0, 1.0, 3.0, 0.0, 6.0])
     counts = fd.bincount(fd.multinomial(weights, 100_000, replacement=True), minlength=5).float() / 100_000
-    np.testing.assert_allclose(counts.numpy(), [0, 0.1, 0.3, 0, 0.6], atol=0.01)
+    np.testing.assert_allclose(counts.numpy(force=True), [0, 0.1, 0.3, 0, 0.6], atol=0.01)
     rows = fd.multinomial(fd.ones(7, 9), 9)
     assert rows.sort(1).values.tolist() == [list(range(9))] * 7
     first = fd.multinomial(weights.expand(20_000, 5), 2)[:, 0]
-    np.testing.assert_allclose((fd.bincount(first, minlength=5) / 20_000).numpy(), [0, 0.1, 0.3, 0, 0.6], atol=0.02)
+    np.testing.assert_allclose((fd.bincount(first, minlength=5) / 20_000).numpy(force=True), [0, 0.1, 0.3, 0, 0.6], atol=0.02)
     with pytest.raises(fd.ValueError, match="fewer than 4"):
         fd.multinomial(weights, 4)
 

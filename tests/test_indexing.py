@@ -20,7 +20,7 @@ def level(request):
 
 def layouts(x):
     """The same values contiguous and with reversed strides."""
-    return [fd.from_numpy(x.copy()), fd.from_numpy(x.T.copy()).permute(*reversed(range(x.ndim)))]
+    return [fd.tensor(x.copy()), fd.tensor(x.T.copy()).permute(*reversed(range(x.ndim)))]
 
 
 def sample(shape, dtype, seed=0):
@@ -52,13 +52,13 @@ def test_gather_and_scatter(shape, dim, index_shape, dtype):
     put, added = x.copy(), x.copy()
     put[grid(once, dim)] = source[tuple(map(slice, once.shape))]
     for t in layouts(x):
-        assert np.array_equal(t.gather(dim, fd.from_numpy(index)).numpy(), x[grid(index, dim)])
-        assert np.array_equal(t.scatter(dim, fd.from_numpy(once), fd.from_numpy(source)).numpy(), put)
+        assert np.array_equal(t.gather(dim, fd.tensor(index)).numpy(force=True), x[grid(index, dim)])
+        assert np.array_equal(t.scatter(dim, fd.tensor(once), fd.tensor(source)).numpy(force=True), put)
     if dtype in (np.float64, np.int64):
         np.add.at(added, grid(index, dim), source)
         for t in layouts(x):
             np.testing.assert_allclose(
-                t.scatter_add(dim, fd.from_numpy(index), fd.from_numpy(source)).numpy(), added, rtol=1e-12
+                t.scatter_add(dim, fd.tensor(index), fd.tensor(source)).numpy(force=True), added, rtol=1e-12
             )
 
 
@@ -77,16 +77,16 @@ def test_rows(dtype):
     source = sample((5, 4, 70), dtype, 1)
     for t in layouts(x):
         for dim in (0, 1, 2, -1):
-            assert np.array_equal(t.index_select(dim, fd.from_numpy(index)).numpy(), np.take(x, index, dim))
+            assert np.array_equal(t.index_select(dim, fd.tensor(index)).numpy(force=True), np.take(x, index, dim))
         if dtype in (np.float64, np.int64):
             want = x.copy()
             np.add.at(want, (slice(None), index), 2 * source)
             np.testing.assert_allclose(
-                t.index_add(1, fd.from_numpy(index), fd.from_numpy(source), alpha=2).numpy(), want, rtol=1e-12
+                t.index_add(1, fd.tensor(index), fd.tensor(source), alpha=2).numpy(force=True), want, rtol=1e-12
             )
     order = np.argsort(x[:, :1], axis=2, kind="stable")
     assert np.array_equal(
-        fd.from_numpy(x).take_along_dim(fd.from_numpy(order), 2).numpy(), np.take_along_axis(x, order, 2)
+        fd.tensor(x).take_along_dim(fd.tensor(order), 2).numpy(force=True), np.take_along_axis(x, order, 2)
     )
 
 
@@ -96,30 +96,30 @@ def test_embedding():
     weight, places = rng.standard_normal((50, 130)), rng.integers(0, 50, (40, 30))
     incoming = rng.standard_normal((40, 30, 130))
     for padding in (None, 3, -1):
-        w = fd.from_numpy(weight.copy()).requires_grad_()
-        out = _C.embedding(w, fd.from_numpy(places), padding)
-        assert np.array_equal(out.detach().numpy(), weight[places])
-        out.backward(fd.from_numpy(incoming))
+        w = fd.tensor(weight.copy()).requires_grad_()
+        out = _C.embedding(w, fd.tensor(places), padding)
+        assert np.array_equal(out.detach().numpy(force=True), weight[places])
+        out.backward(fd.tensor(incoming))
         want = np.zeros_like(weight)
         np.add.at(want, places, incoming)
         if padding is not None:
             want[padding] = 0
-        np.testing.assert_allclose(w.grad.numpy(), want, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(w.grad.numpy(force=True), want, rtol=1e-12, atol=1e-12)
     assert _C.embedding(w, fd.zeros(0, 2, dtype=fd.int64)).shape == (0, 2, 130)
 
 
 def test_embedding_gradient_has_the_same_bits_at_any_thread_count():
     rng = np.random.default_rng(0)
     places, incoming = (
-        fd.from_numpy(rng.integers(0, 20, 5000)),
-        fd.from_numpy(rng.standard_normal((5000, 128)).astype(np.float32)),
+        fd.tensor(rng.integers(0, 20, 5000)),
+        fd.tensor(rng.standard_normal((5000, 128)).astype(np.float32)),
     )
 
     def gradient(threads):
         fd.set_num_threads(threads)
         w = fd.zeros(20, 128).requires_grad_()
         _C.embedding(w, places).backward(incoming)
-        return w.grad.numpy().tobytes()
+        return w.grad.numpy(force=True).tobytes()
 
     before = fd.get_num_threads()
     try:
@@ -144,7 +144,7 @@ def test_joining_and_rearranging(dtype):
     for a, b in zip(layouts(x), layouts(y), strict=True):
         same = {
             "cat": (_C.cat([a, b, a], 1), np.concatenate([x, y, x], 1)),
-            "cat skips empty vectors": (_C.cat([fd.from_numpy(np.zeros(0, dtype)), a], -2), x),
+            "cat skips empty vectors": (_C.cat([fd.tensor(np.zeros(0, dtype)), a], -2), x),
             "stack": (_C.stack([a, a], -1), np.stack([x, x], -1)),
             "repeat": (a.repeat(2, 1, 3, 2), np.tile(x, (2, 1, 3, 2))),
             "repeat once": (a.repeat(1, 1, 1), x),
@@ -166,7 +166,7 @@ def test_joining_and_rearranging(dtype):
             same[f"triu {diagonal}"] = (a.triu(diagonal), np.triu(x, diagonal))
         for name, (got, want) in same.items():
             assert got.shape == want.shape, name
-            assert np.array_equal(got.numpy(), want), name
+            assert np.array_equal(got.numpy(force=True), want), name
             assert got.data_ptr() != a.data_ptr() or want.size == 0, f"{name} must copy"
 
 
@@ -203,7 +203,7 @@ GRADIENTS = {
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_gradients(name):
     function, *shapes = GRADIENTS[name]
-    inputs = [fd.from_numpy(np.random.default_rng(i).standard_normal(s)).requires_grad_() for i, s in enumerate(shapes)]
+    inputs = [fd.tensor(np.random.default_rng(i).standard_normal(s)).requires_grad_() for i, s in enumerate(shapes)]
     assert gradcheck(lambda *x: (function(*x) * function(*x)).sum(), inputs)
 
 

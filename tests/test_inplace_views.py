@@ -48,7 +48,7 @@ def sliced_operator(x):
     "function", [doubled_row, sibling_view, written_base, transposed_base, view_of_view, sliced_operator]
 )
 def test_gradient(function):
-    x = fd.from_numpy(np.random.default_rng(0).standard_normal((3, 4))).requires_grad_()
+    x = fd.tensor(np.random.default_rng(0).standard_normal((3, 4))).requires_grad_()
     assert fd.autograd.gradcheck(function, x)
     assert fd.autograd.gradgradcheck(lambda x: function(x) * x.sum(), x)
 

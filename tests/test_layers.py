@@ -34,7 +34,7 @@ def as_tensor(array, lib, dtype):
 
 
 def as_array(t):
-    return np.array(t.detach().numpy(), dtype=np.float64)
+    return np.array(t.detach().numpy(force=True), dtype=np.float64)
 
 
 def flat(output):
@@ -107,12 +107,12 @@ def test_as_torch(case, torch):
     for name, value in state.items():  # also what starts as zeros and ones
         if value.is_floating_point() and name not in given:
             value.copy_(torch.from_numpy(rounded(rng.uniform(0.2, 0.8, tuple(value.shape)))))
-    arrays = {k: v.numpy().copy() for k, v in state.items()}
+    arrays = {k: v.numpy(force=True).copy() for k, v in state.items()}
     single, single_theirs = made(fd, case, "float32"), made(torch, case, "float32")
     for module in (ours, single):
         module.load_state_dict({k: fd.tensor(v).to(module.state_dict()[k].dtype) for k, v in arrays.items()})
     for module, source in ((theirs, ours), (single_theirs, single)):  # and back
-        module.load_state_dict({k: torch.from_numpy(v.numpy().copy()) for k, v in source.state_dict().items()})
+        module.load_state_dict({k: torch.from_numpy(v.numpy(force=True).copy()) for k, v in source.state_dict().items()})
 
     for training in (True, False):
         found = []
@@ -190,7 +190,7 @@ def test_transformer_stacks(kind, torch):
         layer = getattr(lib.nn, f"Transformer{kind}Layer")(6, 2, 8, 0.0)
         stacks.append(getattr(lib.nn, f"Transformer{kind}")(layer, 2, lib.nn.LayerNorm(6)).to(lib.float64))
     ours, theirs = stacks
-    ours.load_state_dict({k: fd.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    ours.load_state_dict({k: fd.tensor(v.numpy(force=True)) for k, v in theirs.state_dict().items()})
     mask = np.triu(np.full((5, 5), -np.inf), 1)
     inputs = (floats(5, 3, 6), mask) if kind == "Encoder" else (floats(5, 3, 6), floats(4, 3, 6, seed=1), mask)
     for a, b in zip(*(results(lib, m, inputs, "float64") for lib, m in ((fd, ours), (torch, theirs)))):
@@ -210,7 +210,7 @@ def test_packed_sequences(name, options, lengths, state, torch):
     found = []
     theirs = getattr(torch.nn, name)(3, 4, **options).double()
     ours = getattr(nn, name)(3, 4, **options).double()
-    ours.load_state_dict({k: fd.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    ours.load_state_dict({k: fd.tensor(v.numpy(force=True)) for k, v in theirs.state_dict().items()})
     count = 4 if options.get("bidirectional") else 1
     for lib, module in ((fd, ours), (torch, theirs)):
         rnn = lib.nn.utils.rnn

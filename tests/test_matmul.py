@@ -25,15 +25,15 @@ def level(request):
 def operand(rng, rows, columns, layout, dtype="float32"):
     """A matrix in one of five layouts, and its values in float64."""
     if layout == "T":
-        t = fd.from_numpy(rng.standard_normal((columns, rows))).to(getattr(fd, dtype)).t()
+        t = fd.tensor(rng.standard_normal((columns, rows))).to(getattr(fd, dtype)).t()
     elif layout == "padded":
-        t = fd.from_numpy(rng.standard_normal((rows, columns + 3))).to(getattr(fd, dtype))[:, :columns]
+        t = fd.tensor(rng.standard_normal((rows, columns + 3))).to(getattr(fd, dtype))[:, :columns]
     elif layout == "strided":
-        t = fd.from_numpy(rng.standard_normal((2 * rows, 3 * columns))).to(getattr(fd, dtype))[::2, ::3]
+        t = fd.tensor(rng.standard_normal((2 * rows, 3 * columns))).to(getattr(fd, dtype))[::2, ::3]
     elif layout == "row":
-        t = fd.from_numpy(rng.standard_normal((1, columns))).to(getattr(fd, dtype)).expand(rows, columns)
+        t = fd.tensor(rng.standard_normal((1, columns))).to(getattr(fd, dtype)).expand(rows, columns)
     else:
-        t = fd.from_numpy(rng.standard_normal((rows, columns))).to(getattr(fd, dtype))
+        t = fd.tensor(rng.standard_normal((rows, columns))).to(getattr(fd, dtype))
     return t, t.to(fd.float64).numpy(force=True)
 
 

@@ -18,7 +18,7 @@ def test_rotary_embedding(interleaved):
         turned = pairs * np.exp(1j * np.outer(np.arange(offset, offset + 7), 100.0 ** (-np.arange(0, 8, 2) / 8)))
         parts = (turned.real, turned.imag)
         expected = np.stack(parts, -1).reshape(x.shape) if interleaved else np.concatenate(parts, -1)
-        np.testing.assert_allclose(rope(fd.tensor(x), offset).numpy(), expected, atol=1e-12)
+        np.testing.assert_allclose(rope(fd.tensor(x), offset).numpy(force=True), expected, atol=1e-12)
     assert rope(fd.tensor(x).bfloat16()).dtype == fd.bfloat16
     q, k = fd.tensor(floats(1, 8)), fd.tensor(floats(1, 8, seed=1))
     dots = [float((rope(q, a) * rope(k, b)).sum()) for a, b in ((3, 1), (103, 101))]
@@ -31,7 +31,7 @@ def test_rotary_embedding(interleaved):
 
 def test_rotary_embedding_at_far_positions():
     x = fd.ones(1, 2)
-    turned = nn.RotaryEmbedding(2)(x, 100_000).numpy()
+    turned = nn.RotaryEmbedding(2)(x, 100_000).numpy(force=True)
     angle = 100_000.0
     np.testing.assert_allclose(turned[0], [np.cos(angle) - np.sin(angle), np.cos(angle) + np.sin(angle)], atol=1e-6)
 
@@ -52,17 +52,17 @@ def test_rotary_tables_made_at_once():
 
 def test_swiglu():
     layer, x = nn.SwiGLU(4, 6, 3, bias=True).double(), floats(2, 5, 4)
-    p = {k: v.numpy() for k, v in layer.state_dict().items()}
+    p = {k: v.numpy(force=True) for k, v in layer.state_dict().items()}
     gate = x @ p["w1.weight"].T + p["w1.bias"]
     hidden = gate / (1 + np.exp(-gate)) * (x @ p["w3.weight"].T + p["w3.bias"])
     np.testing.assert_allclose(
-        layer(fd.tensor(x)).detach().numpy(), hidden @ p["w2.weight"].T + p["w2.bias"], atol=1e-12
+        layer(fd.tensor(x)).detach().numpy(force=True), hidden @ p["w2.weight"].T + p["w2.bias"], atol=1e-12
     )
 
 
 def test_drop_path():
     fd.manual_seed(0)
-    y = nn.DropPath(0.25)(fd.ones(2000, 3, 2)).numpy()
+    y = nn.DropPath(0.25)(fd.ones(2000, 3, 2)).numpy(force=True)
     assert set(np.unique(y)) == {0.0, np.float32(1 / 0.75)}
     assert (y == y[:, :1, :1]).all()
     assert abs((y == 0).mean() - 0.25) < 0.05
@@ -78,14 +78,14 @@ def test_drop_path():
 def test_kv_cache_attends_as_all_at_once(steps, max_length):
     q, k, v = (fd.tensor(floats(2, 4, 6, 8, seed=i)) for i in range(3))
     k, v = k[:, :2], v[:, :2]  # two query heads for each
-    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True).numpy()
+    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True).numpy(force=True)
     cache, found, begin = nn.KVCache(max_length), [], 0
     for n in steps:
         part = [t.narrow(2, begin, n) for t in (q, k, v)]
         found.append(cache.attend(*part, enable_gqa=True))
         begin += n
     assert len(cache) == 6
-    np.testing.assert_allclose(fd.cat(found, 2).numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(fd.cat(found, 2).numpy(force=True), expected, atol=1e-12)
     assert cache.keys.tolist() == k.tolist()
     cache.crop(2)
     assert cache.values.tolist() == v[:, :, :2].tolist()
@@ -122,19 +122,19 @@ def test_lora():
     with fd.no_grad():
         net[2].lora_B.copy_(fd.tensor(floats(2, 2)))
     after = net(x)
-    h = np.maximum(x.numpy() @ state["0.weight"].numpy().T + state["0.bias"].numpy(), 0)
-    weight = state["2.weight"].numpy() + 3.0 * net[2].lora_B.detach().numpy() @ net[2].lora_A.detach().numpy()
-    np.testing.assert_allclose(after.detach().numpy(), h @ weight.T + state["2.bias"].numpy(), atol=1e-12)
+    h = np.maximum(x.numpy(force=True) @ state["0.weight"].numpy(force=True).T + state["0.bias"].numpy(force=True), 0)
+    weight = state["2.weight"].numpy(force=True) + 3.0 * net[2].lora_B.detach().numpy(force=True) @ net[2].lora_A.detach().numpy(force=True)
+    np.testing.assert_allclose(after.detach().numpy(force=True), h @ weight.T + state["2.bias"].numpy(force=True), atol=1e-12)
     after.sum().backward()
     assert net[2].weight.grad is None
     assert float(net[2].lora_A.grad.abs().sum()) > 0
     small = nn.lora_state_dict(net)
     assert list(small) == trained
-    np.testing.assert_allclose(net[2].merge()(h := net[:2](x)).detach().numpy(), after.detach().numpy(), atol=1e-12)
-    np.testing.assert_allclose(net[2].unmerge()(h).detach().numpy(), after.detach().numpy(), atol=1e-12)
+    np.testing.assert_allclose(net[2].merge()(h := net[:2](x)).detach().numpy(force=True), after.detach().numpy(force=True), atol=1e-12)
+    np.testing.assert_allclose(net[2].unmerge()(h).detach().numpy(force=True), after.detach().numpy(force=True), atol=1e-12)
     merged = nn.merge_lora(net)
     assert type(merged[2]) is nn.Linear
-    np.testing.assert_allclose(merged(x).detach().numpy(), after.detach().numpy(), atol=1e-12)
+    np.testing.assert_allclose(merged(x).detach().numpy(force=True), after.detach().numpy(force=True), atol=1e-12)
     with pytest.raises(ValueError, match="no Linear"):
         nn.add_lora(nn.Sequential(nn.ReLU()))
     with pytest.raises(ValueError):

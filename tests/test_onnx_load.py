@@ -48,9 +48,9 @@ def linear(tmp_path):
 
 def test_a_loaded_model_is_a_module(linear):
     m = fd.onnx.load(linear)
-    expected = X.numpy() @ np.array([[1, 2, 3], [4, 5, 6.0]]).T + [1.5, -0.5]
+    expected = X.numpy(force=True) @ np.array([[1, 2, 3], [4, 5, 6.0]]).T + [1.5, -0.5]
     assert m(X).tolist() == expected.reshape(-1).tolist()
-    assert m(x=X.numpy()).tolist() == m(X).tolist()
+    assert m(x=X.numpy(force=True)).tolist() == m(X).tolist()
     assert m(X[:1]).shape == (2,)
     assert m.input_names == ("x",)
     assert m.output_names == ("y",)
@@ -217,7 +217,7 @@ def test_models_of_older_opsets_are_converted():
         helper.make_node("Squeeze", ["s"], ["y"], axes=[0]),
     ]
     expected = X.clamp(-3, 4).reshape(-1).softmax(0).reshape(2, 3)
-    np.testing.assert_allclose(fd.onnx.load(model(nodes, opset=9))(X).numpy(), expected.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(fd.onnx.load(model(nodes, opset=9))(X).numpy(force=True), expected.numpy(force=True), rtol=1e-6)
 
 
 # --- external data
@@ -239,9 +239,9 @@ def test_external_data(tmp_path):
     values = np.arange(5, dtype=np.float32)
     (folder / "data" / "w.bin").write_bytes(values.tobytes())
     external(path, "data/w.bin", offset=4, length=12)
-    assert fd.onnx.load(path)(X).tolist() == (X.numpy() + values[1:4]).tolist()
+    assert fd.onnx.load(path)(X).tolist() == (X.numpy(force=True) + values[1:4]).tolist()
     external(path, "data/w.bin", opset=9, offset=0, length=12)
-    assert fd.onnx.load(path)(X).tolist() == (X.numpy() + values[:3]).tolist()
+    assert fd.onnx.load(path)(X).tolist() == (X.numpy(force=True) + values[:3]).tolist()
 
 
 @pytest.mark.parametrize("location", ["../secret", "{root}/secret", "link", "missing", "", "data/../../secret"])
@@ -334,8 +334,8 @@ def test_files_of_pytorch_s_exporter(torch, tmp_path, name):
     with torch.no_grad():
         expected = module(*args)
     expected = expected if isinstance(expected, tuple) else (expected,)
-    actual = fd.onnx.load(path)(*(fd.from_numpy(a.numpy()) for a in args))
+    actual = fd.onnx.load(path)(*(fd.tensor(a.numpy(force=True)) for a in args))
     actual = actual if isinstance(actual, tuple) else (actual,)
     assert len(actual) == len(expected)
     for a, b in zip(actual, expected):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(a.numpy(force=True), b.numpy(force=True), rtol=1e-4, atol=1e-5)

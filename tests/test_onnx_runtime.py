@@ -238,9 +238,9 @@ def test_as_onnxruntime(name, seed):
         assert a.dtype.name == b.dtype.name
         assert tuple(a.shape) == b.shape
         if name.startswith("Q"):  # a result half-way between two numbers may go to either
-            np.testing.assert_allclose(a.int().numpy(), b.astype(np.int32), rtol=0, atol=1)
+            np.testing.assert_allclose(a.int().numpy(force=True), b.astype(np.int32), rtol=0, atol=1)
         else:
-            np.testing.assert_allclose(a.numpy(), b, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(a.numpy(force=True), b, rtol=1e-4, atol=1e-5)
 
 
 # --- quantized graphs
@@ -275,7 +275,7 @@ def test_quantized_graphs(float_model, tmp_path, kind):
     path = tmp_path / "q.onnx"
 
     class Reader(quantization.CalibrationDataReader):
-        batches = iter([{"x": x.numpy()}])
+        batches = iter([{"x": x.numpy(force=True)}])
 
         def get_next(self):
             return next(self.batches, None)
@@ -288,8 +288,8 @@ def test_quantized_graphs(float_model, tmp_path, kind):
         )
     used = {node.op_type for node in onnx.load(path).graph.node}
     assert used & {"ConvInteger", "QuantizeLinear"}
-    (expected,) = runtime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x.numpy()})
-    actual = fd.onnx.load(path)(x).numpy()
+    (expected,) = runtime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x.numpy(force=True)})
+    actual = fd.onnx.load(path)(x).numpy(force=True)
     step = 1.5 / 255  # of the quantized sigmoid; ties may go to either side
     np.testing.assert_allclose(actual, expected, atol=step)
-    np.testing.assert_allclose(actual, module(x).detach().numpy(), atol=0.03)
+    np.testing.assert_allclose(actual, module(x).detach().numpy(force=True), atol=0.03)

@@ -75,7 +75,7 @@ def assert_same_state(mine, reference, rtol=1e-10):
                 continue
             assert tuple(ours.shape) == tuple(value.shape)
             assert str(ours.dtype).split(".")[-1] == str(value.dtype).split(".")[-1]
-            np.testing.assert_allclose(np.array(ours.tolist()), value.numpy(), rtol=rtol, atol=1e-12)
+            np.testing.assert_allclose(np.array(ours.tolist()), value.numpy(force=True), rtol=rtol, atol=1e-12)
 
 
 @pytest.mark.compare
@@ -97,7 +97,7 @@ def test_as_torch(name, formula, options, torch):
                 p.grad = p.grad.to_sparse(1)
         reference.step()
         for p, q in zip(ours, theirs):
-            np.testing.assert_allclose(np.array(p.tolist()), q.detach().numpy(), rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(np.array(p.tolist()), q.detach().numpy(force=True), rtol=1e-10, atol=1e-12)
     assert_same_state(mine, reference)
 
 
@@ -140,7 +140,7 @@ def test_muon_as_torch(options, torch):
     train(fd, mine, ours, rows)
     train(torch, reference, theirs, rows)
     for p, q in zip(ours, theirs):
-        np.testing.assert_allclose(np.array(p.tolist()), q.detach().numpy(), atol=0.03)
+        np.testing.assert_allclose(np.array(p.tolist()), q.detach().numpy(force=True), atol=0.03)
     assert_same_state(mine, reference)
 
 
@@ -260,7 +260,7 @@ def test_checkpoints_of_torch_load(torch):
         mine.step()
         q.grad = torch.full((2, 3), 0.25)
         theirs.step()
-        np.testing.assert_allclose(np.array(p.tolist()), q.detach().numpy(), rtol=2e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(np.array(p.tolist()), q.detach().numpy(force=True), rtol=2e-5, atol=1e-6, err_msg=name)
 
 
 def test_groups_have_options_of_their_own():

@@ -27,7 +27,7 @@ def arrays(seed, shapes=SHAPES, positive=False):
 
 
 def tensors(values, dtype):
-    return [fd.from_numpy(v.copy()).to(getattr(fd, dtype)) for v in values]
+    return [fd.tensor(v.copy()).to(getattr(fd, dtype)) for v in values]
 
 
 def values(tensors):
@@ -92,13 +92,13 @@ def test_layouts_may_differ():
     want[0] = want[0] - 1e-2 * (want[1] / 0.1) / (np.sqrt(want[2] / 0.01) + 1e-8)
 
     def transposed(x):
-        return fd.from_numpy(x.T.copy()).transpose(0, 1)
+        return fd.tensor(x.T.copy()).transpose(0, 1)
 
     def gaps(x):
-        return fd.from_numpy(np.repeat(x, 2, axis=1)).reshape(*x.shape, 2).select(2, 0)
+        return fd.tensor(np.repeat(x, 2, axis=1)).reshape(*x.shape, 2).select(2, 0)
 
     def plain(x):
-        return fd.from_numpy(x.copy())
+        return fd.tensor(x.copy())
 
     for layouts in [(plain, transposed, gaps, plain), (transposed, plain, plain, gaps), (gaps, transposed, gaps, plain),
                     (transposed, transposed, transposed, transposed)]:  # fmt: skip

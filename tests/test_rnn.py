@@ -72,7 +72,7 @@ def test_forward(cell, level):
                     got = layer(cell, *(fd.tensor(v).to(getattr(fd, dtype)) for v in values), reverse=reverse)
                     for ours, theirs in zip(got, expected):
                         assert ours.dtype is getattr(fd, dtype) and ours.shape == theirs.shape
-                        np.testing.assert_allclose(ours.to(fd.float64).numpy(), theirs, rtol=0, atol=bound)
+                        np.testing.assert_allclose(ours.to(fd.float64).numpy(force=True), theirs, rtol=0, atol=bound)
     finally:
         _C.set_cpu_level(before)
 
@@ -100,14 +100,14 @@ def test_without_bias_and_one_step(cell):
     expected = reference(cell, *values[:5], zeros, zeros, False)
     got = layer(cell, *(fd.tensor(v) for v in values[:5]))
     for ours, theirs in zip(got, expected):
-        np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-12)
+        np.testing.assert_allclose(ours.numpy(force=True), theirs, atol=1e-12)
 
 
 def test_states_own_their_memory():
     y, h = layer("tanh", *(fd.tensor(v) for v in operands("tanh", 3, 2, 2, 3)))
-    before = h.numpy().copy()
+    before = h.numpy(force=True).copy()
     y.fill_(0)
-    np.testing.assert_array_equal(h.numpy(), before)
+    np.testing.assert_array_equal(h.numpy(force=True), before)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -120,7 +120,7 @@ def test_same_bits_at_any_thread_count(cell):
             y = layer(cell, *values)[0]
             y.sum().backward()
             results.append(
-                [y.detach().numpy().tobytes()] + [v.grad.numpy().tobytes() for v in values if v.grad is not None]
+                [y.detach().numpy(force=True).tobytes()] + [v.grad.numpy(force=True).tobytes() for v in values if v.grad is not None]
             )
             for v in values:
                 v.grad = None
@@ -144,9 +144,9 @@ def test_matches_torch(cell):
     ours = [fd.tensor(v, requires_grad=True) for v in values]
     y = layer(cell, *ours)[0]
     (y * y).sum().backward()
-    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), atol=1e-12)
+    np.testing.assert_allclose(y.detach().numpy(force=True), expected.detach().numpy(force=True), atol=1e-12)
     for o, t in zip([ours[0], ours[1], *ours[3:]], [tx, th, *theirs.parameters()]):
-        np.testing.assert_allclose(o.grad.numpy(), t.grad.numpy(), atol=1e-10)
+        np.testing.assert_allclose(o.grad.numpy(force=True), t.grad.numpy(force=True), atol=1e-10)
 
 
 @pytest.mark.parametrize(

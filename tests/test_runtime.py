@@ -99,11 +99,11 @@ def test_control_groups(tmp_path, group, mounted, files, want):
 
 
 def test_same_bits_at_any_number_of_threads(threads):
-    x = fd.from_numpy(np.random.default_rng(0).standard_normal(LARGE).astype(np.float32))
+    x = fd.tensor(np.random.default_rng(0).standard_normal(LARGE).astype(np.float32))
     results = []
     for n in (1, 2, 5, 1):
         threads(n)
-        results.append((work(x), (x * x).numpy().tobytes()))
+        results.append((work(x), (x * x).numpy(force=True).tobytes()))
     assert len(set(results)) == 1
 
 
@@ -123,6 +123,7 @@ def test_from_several_python_threads(threads):
     assert results == [3 * LARGE] * 40
 
 
+@pytest.mark.cpu
 def test_denormals_are_flushed(threads):
     """By kernels of any size and number of tasks, and only there: Python's own arithmetic keeps them."""
     for n in (1, 100, LARGE):
@@ -182,6 +183,7 @@ def test_exits_cleanly():
 # --- memory ---
 
 
+@pytest.mark.cpu
 def test_freed_blocks_are_used_again():
     fd.empty_cache()
     before = fd.memory_stats()
@@ -200,6 +202,7 @@ def test_freed_blocks_are_used_again():
     assert fd.memory_stats()["cache_misses"] == during["cache_misses"]
 
 
+@pytest.mark.cpu
 def test_alignment():
     for n in (1, 15, 17, 1000, 5000, 1 << 19, 700_001, 3 << 20):
         x = fd.empty(n)
@@ -209,6 +212,7 @@ def test_alignment():
         x[n - 1] = 1.0
 
 
+@pytest.mark.cpu
 def test_peak():
     fd.reset_peak_memory_stats()
     base = fd.memory_stats()["bytes_in_use"]
@@ -219,6 +223,7 @@ def test_peak():
     assert fd.memory_stats()["peak_bytes"] == fd.memory_stats()["bytes_in_use"]
 
 
+@pytest.mark.cpu
 def test_cache_limit():
     code = """
         import fastdl as fd
@@ -231,6 +236,7 @@ def test_cache_limit():
     assert "FASTDL_CACHE_BYTES=lots" in run_python(code, FASTDL_CACHE_BYTES="lots").stderr
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("shape", [(10**12,), (10**14,), (10**18,), (2**40, 2**40)])
 def test_more_memory_than_there_is(shape):
     before = fd.memory_stats()

@@ -80,7 +80,7 @@ def steps(count, model, optimizer, x, y):
 
 
 def weights(model):
-    return b"".join(v.numpy().tobytes() for v in model.state_dict().values())
+    return b"".join(v.numpy(force=True).tobytes() for v in model.state_dict().values())
 
 
 @pytest.mark.parametrize("network", NETWORKS)

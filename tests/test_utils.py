@@ -13,7 +13,7 @@ from fastdl.nn.utils import parametrizations, parametrize
 
 
 def as_array(t):
-    return t.detach().numpy()
+    return t.detach().numpy(force=True)
 
 
 def close(a, b):
@@ -138,7 +138,7 @@ def test_norms_as_torch(older, kind, layer, torch):
         made.append(getattr(space, kind)(module, **options))
     ours, theirs = made
     assert list(ours.state_dict()) == list(theirs.state_dict())
-    ours.load_state_dict({k: fd.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    ours.load_state_dict({k: fd.tensor(v.numpy(force=True)) for k, v in theirs.state_dict().items()})
     for training in (True, False):
         y, z = ours.train(training)(fd.tensor(x)), theirs.train(training)(torch.tensor(x))
         close(y, z)

@@ -43,7 +43,7 @@ Tensor run_compare(const char* name, CompareOp op, T a, T b) {
 Tensor run_ternary(const char* name, TernaryOp op, T a, T b, T c, DType result, const Params& p = {}) {
   check_same_device(name, {a, b, c});
   const Shape shape = broadcast_shapes(name, broadcast_shapes(name, a.shape(), b.shape()), c.shape());
-  const Tensor out = make_output(shape, result, a, b.shape() == shape ? b : c);
+  const Tensor out = make_output(shape, result, a, b.shape() == shape && !is_number(b) ? b : c);
   TernaryArgs args;
   args.out = out.view();
   args.a = broadcast_view(a, shape);

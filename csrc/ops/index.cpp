@@ -39,8 +39,12 @@ Places find_places(const char* op, const Tensor& t, const TensorList& indices) {
   if (last < 0) throw IndexError(str(op, ": no index given"));
   if (first == 0) places.at = 0;
   int k = 0;
-  for (const Tensor& index : indices)
-    if (index.defined()) args.index[k++] = broadcast_view(index, places.shape);
+  TensorList near;  // a device takes indices of the host too
+  for (const Tensor& index : indices) {
+    if (!index.defined()) continue;
+    near.push_back(index.device().is_cpu() ? to_device(index, t.device()) : index);
+    args.index[k++] = broadcast_view(near.back(), places.shape);
+  }
   places.offsets = empty({places.shape.numel()}, DType::i64, t.device());
   const Tensor bad = zeros({3}, DType::i64, t.device());
   args.offsets = places.offsets.data<int64_t>();

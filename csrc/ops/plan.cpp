@@ -135,6 +135,8 @@ Recorder::~Recorder() = default;
 
 void Recorder::use(TensorImpl* tensor) {
   const Ref<Storage>& storage = tensor->storage;
+  if (!storage->device().is_cpu())
+    throw CaptureError(str("a captured step with tensors on ", storage->device().name(), ", expected the CPU"));
   if (storage->plan() == plan_->memory_.get()) return;
   if (storage->data() && !storages_.contains(static_cast<const char*>(storage->data())))
     storages_.emplace(static_cast<const char*>(storage->data()), Saved{storage, nullptr});

@@ -200,7 +200,7 @@ class WeightedRandomSampler(_IndexSampler):
         import numpy as np
 
         count = self.num_samples if self.replacement else len(self.weights)
-        uniform = fd.rand(count, generator=_epoch_generator(self.generator), dtype=fd.float64).numpy()
+        uniform = fd.rand(count, generator=_epoch_generator(self.generator), dtype=fd.float64, device="cpu").numpy()
         if self.replacement:
             cumulative = np.cumsum(self.weights)
             drawn = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")

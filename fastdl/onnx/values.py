@@ -52,7 +52,8 @@ def tensor_of(proto, what, folder=None):
         proto = with_external_data(proto, what, folder)
     try:
         array = onnx.numpy_helper.to_array(proto)
-        return to_tensor(what, TYPES[proto.data_type][2], array.shape, bytearray(array.tobytes()), "an ONNX file")
+        code = TYPES[proto.data_type][2]
+        return to_tensor(what, code, array.shape, bytearray(array.tobytes()), "an ONNX file").to(fd.get_default_device())
     except fd.Error:
         raise
     except Exception as error:  # protobuf, NumPy and onnx each have their own for bytes that do not fit the shape

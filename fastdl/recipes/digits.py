@@ -63,6 +63,6 @@ def train(run):
         return None
 
     predicted, target = trainer.predict(test_loader)
-    scores = classification_scores(target.numpy(), predicted.numpy(), len(data.classes))
+    scores = classification_scores(target.numpy(force=True), predicted.numpy(force=True), len(data.classes))
     plot_confusion(scores["confusion"], data.classes, run.folder / "confusion.png")
     return run.finish(model, trainer.history, test={**scores, "loss": trainer.history[-1]["valid_loss"]})

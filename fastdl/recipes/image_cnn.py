@@ -130,6 +130,6 @@ def train(run):
         return None
 
     predicted, labels = trainer.predict(test_loader)  # the one look at the test images
-    scores = classification_scores(labels.numpy(), predicted.numpy(), CLASSES)
+    scores = classification_scores(labels.numpy(force=True), predicted.numpy(force=True), CLASSES)
     plot_confusion(scores["confusion"], data.classes, run.folder / "confusion.png")
     return run.finish(model, trainer.history, valid="validation", test=scores)

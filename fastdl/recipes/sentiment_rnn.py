@@ -116,7 +116,7 @@ def train(run):
         return None
 
     predicted, shares = trainer.predict(test_loader)
-    scores = classification_scores(shares.argmax(1).numpy(), predicted.numpy(), len(CLASSES))
+    scores = classification_scores(shares.argmax(1).numpy(force=True), predicted.numpy(force=True), len(CLASSES))
     plot_confusion(scores["confusion"], CLASSES, run.folder / "confusion.png")
     valid_scores = {name[6:]: value for name, value in trainer.history[-1].items() if name.startswith("valid_")}
     return run.finish(model, trainer.history, valid="validation", validation=valid_scores, test=scores)

@@ -84,16 +84,6 @@ void fill_integers(const RandomArgs& a, int64_t n) {
   });
 }
 
-// The largest number of a dtype that is below b: rounding must not reach b.
-float largest_below(float b, DType dtype) {
-  const float next = __builtin_nextafterf(b, -__builtin_inff());
-  if (dtype == DType::f32) return next;
-  uint16_t bits = dtype == DType::f16 ? to_f16(next).bits : to_bf16(next).bits;
-  const auto value = [&] { return dtype == DType::f16 ? to_f32(f16{bits}) : to_f32(bf16{bits}); };
-  if (value() >= b) bits += value() > 0.0f ? -1 : 1;
-  return value();
-}
-
 template <class T> void drop(const DropoutArgs& a, uint32_t threshold) {
   using V = compute_vector<T>;
   using Bits = typename vector_of<uint32_t, lanes<V>>::type;
@@ -122,7 +112,7 @@ void random(const Context&, const RandomArgs& a) {
   const float first = static_cast<float>(a.a);
   const bool uniform = a.distribution == Distribution::uniform;
   const float scale = static_cast<float>(uniform ? a.b - a.a : a.b);
-  const float below = a.a < a.b ? largest_below(static_cast<float>(a.b), a.out.dtype) : first;
+  const float below = largest_below(a);
   for_batches(a.philox, n, [&](int64_t i, const uint32_t* bits, int64_t m) {
     alignas(64) float x[kBatch];
     if (uniform) {

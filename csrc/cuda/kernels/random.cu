@@ -165,9 +165,9 @@ void random(const Context& context, const RandomArgs& a) {
   const bool uniform = a.distribution == Distribution::uniform;
   const double scale = uniform ? a.b - a.a : a.b;
   if (a.out.dtype == DType::f64) return launch(fill_doubles, threads((n + 1) / 2), context, job, uniform, a.a, scale);
-  const float first = static_cast<float>(a.a), below = std::nextafter(static_cast<float>(a.b), first);
+  const float first = static_cast<float>(a.a);
   launch(vectors ? fill_floats<kVector> : fill_floats<1>, threads((n + 3) / 4), context, job, uniform, first,
-         static_cast<float>(scale), below);
+         static_cast<float>(scale), largest_below(a));
 }
 
 void dropout(const Context& context, const DropoutArgs& a) {

@@ -180,7 +180,7 @@ class _Orthogonal(Module):
             raise NotImplementedError("orthogonal: only householder can be assigned to without trivialization")
         import numpy
 
-        factors, tau = numpy.linalg.qr(columns.numpy(), mode="raw")
+        factors, tau = numpy.linalg.qr(columns.numpy(force=True), mode="raw")
         factors = numpy.swapaxes(factors, -2, -1).copy()
         diagonal = numpy.einsum("...ii->...i", factors[..., : columns.shape[-1], :])
         diagonal[...] = numpy.where(tau == 0, -1, 1) * numpy.sign(diagonal)

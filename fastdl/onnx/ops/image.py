@@ -322,8 +322,8 @@ def image_decoder(encoded, *, pixel_format="RGB"):
 
     image = require("PIL.Image", "ImageDecoder").open(io.BytesIO(bytes(encoded)))
     if pixel_format == "Grayscale":
-        return fd.from_numpy(np.array(image.convert("L"))).unsqueeze(-1)
-    pixels = fd.from_numpy(np.array(image.convert("RGB")))
+        return fd.tensor(np.array(image.convert("L"))).unsqueeze(-1)
+    pixels = fd.tensor(np.array(image.convert("RGB")))
     return pixels.flip(-1) if pixel_format == "BGR" else pixels
 
 
