@@ -1,7 +1,7 @@
 // Cross-entropy fused over the classes: normalizer and loss while a row of logits is in the cache; the backward is one
 // pass from the saved normalizer. As in softmax.cpp, inner == 1 runs along rows and inner > 1 has inner in the lanes.
 // Bytes: forward reads the logits once, backward reads and writes them once. The total is added up in order of position.
-#include "cpu/kernels/level.h"
+#include "cpu/kernels/reductions.h"
 #include "cpu/simd/math.h"
 #include "cpu/simd/rows.h"
 
@@ -34,14 +34,10 @@ template <class S> struct CrossEntropy {
 
   Normalizer<T> row_normalizer(const S* x) const {
     if (a.normalized) return {0, 0};
-    V maximum = broadcast<V>(-kInf);
-    each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
-      maximum = max<V>(maximum, fill_past<V>(load_part<V>(x + c, count), count, -kInf));
-    });
-    const T m = max_lane(maximum);
+    const T m = reduce_block<Largest>(x, a.classes);
     V total = zero<V>();
     each_vector<V>(a.classes,
-                   [&](int64_t c, int64_t count) { total += exp(fill_past<V>(load_part<V>(x + c, count), count, -kInf) - m); });
+                   [&](int64_t c, int64_t count) { total += exp_of_negative(fill_past<V>(load_part<V>(x + c, count), count, -kInf) - m); });
     return {m, log(broadcast<V>(sum(total)))[0]};
   }
 
@@ -73,7 +69,7 @@ template <class S> struct CrossEntropy {
     static_cast<T*>(a.losses)[position] = -(on_label + sum(total));
   }
 
-  void backward_row(int64_t position, T scale, S* gx) const {
+  void backward_row(int64_t position, T scale, S* grad_input, bool stream) const {
     const S* x = logits() + position * a.classes;
     const Normalizer<T> norm{static_cast<const T*>(a.maximum)[position], static_cast<const T*>(a.log_sum)[position]};
     const S* p = a.labels ? nullptr : probabilities() + position * a.classes;
@@ -84,15 +80,21 @@ template <class S> struct CrossEntropy {
         total += weights(c, count) * (p ? on * load_part<V>(p + c, count) + off : broadcast<V>(off));
       });
     const T on_label = p ? T(0) : on * weight_of(label), q_total = a.normalized ? T(0) : sum(total) + on_label;
-    each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
-      V g = a.normalized ? zero<V>() : exp(norm.log_probability(load_part<V>(x + c, count))) * q_total;
-      if (p || a.smoothing > 0) g -= weights(c, count) * (p ? on * load_part<V>(p + c, count) + off : broadcast<V>(off));
-      store_part<V>(gx + position * a.classes + c, g * scale, count);
-    });
+    S* const gx = grad_input + position * a.classes;
+    if (p || a.smoothing > 0 || a.normalized)
+      write_row<V>(gx, a.classes, stream, [&](int64_t c, int64_t count) {
+        V g = a.normalized ? zero<V>() : exp(norm.log_probability(load_part<V>(x + c, count))) * q_total;
+        if (p || a.smoothing > 0) g -= weights(c, count) * (p ? on * load_part<V>(p + c, count) + off : broadcast<V>(off));
+        return g * scale;
+      });
+    else
+      write_row<V>(gx, a.classes, stream, [=](int64_t c, int64_t count) {
+        return exp(norm.log_probability(load_part<V>(x + c, count))) * q_total * scale;
+      });
     if (p) return;
     // The label's element again, now with its own term.
     const T g = a.normalized ? T(0) : exp(broadcast<V>(norm.log_probability(to_compute(x[label]))))[0] * q_total;
-    from_compute(gx + position * a.classes + label, (g - on_label - off * weight_of(label)) * scale);
+    from_compute(gx + label, (g - on_label - off * weight_of(label)) * scale);
   }
 
   // --- columns: positions (o, i .. i + count) ---
@@ -104,7 +106,7 @@ template <class S> struct CrossEntropy {
       norm.maximum = broadcast<V>(-kInf);
       for (int64_t c = 0; c < a.classes; ++c) norm.maximum = max<V>(norm.maximum, load_part<V>(x + c * a.inner, count));
       V total = zero<V>();
-      for (int64_t c = 0; c < a.classes; ++c) total += exp(load_part<V>(x + c * a.inner, count) - norm.maximum);
+      for (int64_t c = 0; c < a.classes; ++c) total += exp_of_negative(load_part<V>(x + c * a.inner, count) - norm.maximum);
       norm.log_sum = log(total);
     }
     V total = zero<V>();
@@ -225,11 +227,13 @@ void cross_entropy_backward(const Context&, const CrossEntropyBackwardArgs& args
       return reduced ? to_compute(grad[0]) / static_cast<T>(*a.divisor) : static_cast<T>(to_compute(grad[position]));
     };
     if (a.inner == 1) {
+      const bool stream = a.outer * a.classes * static_cast<int64_t>(sizeof(S)) >= kStreamBytes;
       parallel_for(a.outer, grain_for(2 * a.classes * sizeof(S)), [&](int64_t begin, int64_t end) {
         for (int64_t o = begin; o < end; ++o) {
           if (ce.ignored(o)) memset(gx + o * a.classes, 0, a.classes * sizeof(S));
-          else ce.backward_row(o, scale_of(o), gx);
+          else ce.backward_row(o, scale_of(o), gx, stream);
         }
+        if (stream) stream_fence();
       });
       return;
     }

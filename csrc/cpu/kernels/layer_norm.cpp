@@ -3,21 +3,10 @@
 // Backward, with h the normalized input and w the gradient times the weight:
 //   grad_input = rstd (w - mean(w) - h mean(w h)), without mean(w) for RMS norm.
 // Bytes: 2 elements an element forward, 3 backward.
-#include "cpu/kernels/level.h"
-#include "cpu/simd/rows.h"
+#include "cpu/kernels/reductions.h"
 
 namespace FASTDL_CPU_NAMESPACE {
 namespace {
-
-template <class V, class S, class F> FASTDL_INLINE lane_t<V> sum_row(const S* x, int64_t n, const F& f) {
-  V even = zero<V>(), odd = zero<V>();
-  each_vector<V>(n, [&](int64_t i, int64_t count) {
-    const V v = fill_past<V>(f(load_part<V>(x + i, count)), count, 0);
-    if (i / lanes<V> % 2) odd += v;
-    else even += v;
-  });
-  return sum(even + odd);
-}
 
 template <class T> struct Moments {
   T mean, rstd;
@@ -25,8 +14,8 @@ template <class T> struct Moments {
 
 template <class V, class S> FASTDL_INLINE Moments<lane_t<V>> moments(const S* x, int64_t n, bool centred, double eps) {
   using T = lane_t<V>;
-  const T mean = centred ? sum_row<V>(x, n, [](V v) { return v; }) / static_cast<T>(n) : T(0);
-  const T variance = sum_row<V>(x, n, [&](V v) { return (v - mean) * (v - mean); }) / static_cast<T>(n);
+  const T mean = centred ? reduce_block<Sum>(x, n) / static_cast<T>(n) : T(0);
+  const T variance = reduce_block<Sum>(x, n, [=](V v) { return (v - mean) * (v - mean); }) / static_cast<T>(n);
   return {mean, T(1) / sqrt(broadcast<V>(variance + static_cast<T>(eps)))[0]};
 }
 
@@ -42,18 +31,20 @@ void layer_norm_forward(const Context&, const LayerNormArgs& a) {
     using V = compute_vector<S>;
     using T = lane_t<V>;
     const T *weight = static_cast<const T*>(a.weight), *bias = static_cast<const T*>(a.bias);
-    parallel_for(a.rows, grain_for(2 * a.n * sizeof(S)), [&](int64_t begin, int64_t end) {
+    const int64_t n = a.n;
+    const bool stream = a.rows * n * static_cast<int64_t>(sizeof(S)) >= kStreamBytes;
+    parallel_for(a.rows, grain_for(2 * n * sizeof(S)), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        const S* x = static_cast<const S*>(a.input) + r * a.n;
-        S* y = static_cast<S*>(a.output) + r * a.n;
-        const Moments<T> s = moments<V>(x, a.n, a.mean != nullptr, a.eps);
+        const S* x = static_cast<const S*>(a.input) + r * n;
+        const Moments<T> s = moments<V>(x, n, a.mean != nullptr, a.eps);
         if (a.mean) static_cast<T*>(a.mean)[r] = s.mean;
         static_cast<T*>(a.rstd)[r] = s.rstd;
-        each_vector<V>(a.n, [&](int64_t i, int64_t count) {
+        write_row<V>(static_cast<S*>(a.output) + r * n, n, stream, [=](int64_t i, int64_t count) {
           const V h = (load_part<V>(x + i, count) - s.mean) * s.rstd;
-          store_part<V>(y + i, h * load_or<V>(weight, i, count, 1) + load_or<V>(bias, i, count, 0), count);
+          return h * load_or<V>(weight, i, count, 1) + load_or<V>(bias, i, count, 0);
         });
       }
+      if (stream) stream_fence();
     });
   });
 }
@@ -64,7 +55,9 @@ void layer_norm_backward(const Context&, const LayerNormBackwardArgs& a) {
     using V = compute_vector<S>;
     using T = lane_t<V>;
     const T* weight = static_cast<const T*>(a.weight);
-    parallel_tasks(a.parts, [&](int64_t part) {
+    const int64_t n = a.n;
+    const bool stream = a.rows * n * static_cast<int64_t>(sizeof(S)) >= kStreamBytes;
+    parallel_tasks(a.parts, [&, weight, n](int64_t part) {
       T* weight_part = a.weight_parts ? static_cast<T*>(a.weight_parts) + part * a.n : nullptr;
       T* bias_part = a.bias_parts ? static_cast<T*>(a.bias_parts) + part * a.n : nullptr;
       if (weight_part) memset(weight_part, 0, a.n * sizeof(T));
@@ -73,7 +66,7 @@ void layer_norm_backward(const Context&, const LayerNormBackwardArgs& a) {
         const S *x = static_cast<const S*>(a.input) + r * a.n, *g = static_cast<const S*>(a.grad) + r * a.n;
         const T mean = a.mean ? static_cast<const T*>(a.mean)[r] : T(0), rstd = static_cast<const T*>(a.rstd)[r];
         V sum_w = zero<V>(), sum_wh = zero<V>();
-        each_vector<V>(a.n, [&](int64_t i, int64_t count) {
+        each_vector<V>(n, [&, weight, weight_part, bias_part, x, g](int64_t i, int64_t count) {
           const V h = (load_part<V>(x + i, count) - mean) * rstd, gradient = load_part<V>(g + i, count);
           const V w = gradient * load_or<V>(weight, i, count, 1);
           sum_w += w;
@@ -83,13 +76,13 @@ void layer_norm_backward(const Context&, const LayerNormBackwardArgs& a) {
         });
         if (!a.grad_input) continue;
         const T mean_w = a.mean ? sum(sum_w) / static_cast<T>(a.n) : T(0), mean_wh = sum(sum_wh) / static_cast<T>(a.n);
-        S* gx = static_cast<S*>(a.grad_input) + r * a.n;
-        each_vector<V>(a.n, [&](int64_t i, int64_t count) {
+        write_row<V>(static_cast<S*>(a.grad_input) + r * n, n, stream, [=](int64_t i, int64_t count) {
           const V h = (load_part<V>(x + i, count) - mean) * rstd;
           const V w = load_part<V>(g + i, count) * load_or<V>(weight, i, count, 1);
-          store_part<V>(gx + i, ((w - mean_w) - h * mean_wh) * rstd, count);
+          return ((w - mean_w) - h * mean_wh) * rstd;
         });
       }
+      if (stream) stream_fence();
     });
   });
 }

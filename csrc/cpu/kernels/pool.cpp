@@ -1,9 +1,11 @@
 // Max and average pooling. In (N, C, H, W) memory a vector holds neighbouring outputs of a row, its taps loaded with the
 // stride of the windows; windows that reach over the left or right edge, or that are wider than the row of outputs, go one
-// by one. In channels-last memory a vector holds channels. Each reads the input once per tap, from L1 but for the first
-// row, and writes the output (and 8 bytes of index) once. Tasks are planes, or rows of pixels.
+// by one. A maximum without indices is separable instead. In channels-last memory a vector holds channels. Each reads the
+// input once per tap, from L1 but for the first row, and writes the output (and 8 bytes of index) once. Tasks are planes, or
+// rows of pixels.
 #include "kernels/pool.h"
 #include "cpu/kernels/level.h"
+#include "cpu/simd/rows.h"
 #include "cpu/simd/strided.h"
 
 namespace FASTDL_CPU_NAMESPACE {
@@ -41,18 +43,29 @@ template <class T> FASTDL_INLINE bool replaces(T x, T best) { return x > best ||
 
 // --- maximum ---
 
+template <class V> FASTDL_INLINE void store_indices(int64_t* p, mask_t<V> index, int64_t n) {
+  lane_t<mask_t<V>> x[lanes<V>];
+  store<mask_t<V>>(x, index);
+  if (n == lanes<V>)
+    for (int k = 0; k < lanes<V>; ++k) p[k] = x[k];
+  else
+    for (int64_t k = 0; k < n; ++k) p[k] = x[k];
+}
+
 template <class S> void max_plane(const MaxPoolArgs& a, const Image& image, const S* x, S* y, int64_t* indices) {
   using V = compute_vector<S>;
   using T = lane_t<V>;
   using I = mask_t<V>;
-  const PoolWindows& w = a.windows;
+  const PoolWindows w = a.windows;  // here, out of reach of the stores
   const Interior inside = interior(w, image.width, image.out_width);
+  const int64_t plane = image.height * image.width;
   for (int64_t i = 0; i < image.out_height; ++i, y += image.out_width) {
     const PoolSpan rows = pool_span(w, 0, i, image.height, image.out_height);
     const auto single = [&](int64_t j) {
       const PoolSpan columns = pool_span(w, 1, j, image.width, image.out_width);
       T best = -static_cast<T>(__builtin_inf());
-      int64_t index = rows.begin * image.width + columns.begin;
+      const bool empty = rows.begin >= rows.end || columns.begin >= columns.end;  // dilated, and all in the padding
+      int64_t index = empty ? 0 : rows.begin * image.width + columns.begin;
       for (int64_t r = rows.begin; r < rows.end; r += w.dilation[0])
         for (int64_t c = columns.begin; c < columns.end; c += w.dilation[1]) {
           const T v = to_compute(x[r * image.width + c]);
@@ -64,50 +77,81 @@ template <class S> void max_plane(const MaxPoolArgs& a, const Image& image, cons
     for (int64_t j = 0; j < inside.begin; ++j) single(j);
     for (int64_t j = inside.begin; j < inside.end; j += lanes<V>) {
       const int64_t n = at_most(lanes<V>, inside.end - j), first = j * w.stride[1] - w.padding[1];
+      const I columns = lane_numbers<V>() * static_cast<lane_t<I>>(w.stride[1]);
       V best = lowest<V>();
-      I index =
-          lane_numbers<V>() * static_cast<lane_t<I>>(w.stride[1]) + static_cast<lane_t<I>>(rows.begin * image.width + first);
+      I index = columns + static_cast<lane_t<I>>(rows.begin < rows.end ? rows.begin * image.width + first : 0);
       for (int64_t r = rows.begin; r < rows.end; r += w.dilation[0])
         for (int64_t q = 0; q < w.kernel[1]; ++q) {
           const int64_t at = r * image.width + first + q * w.dilation[1];
-          const V v = load_strided<V>(x + at, w.stride[1], n);
+          const V v = n == lanes<V> && at + 2 * lanes<V> <= plane ? load_every<V>(x + at, w.stride[1]) : load_strided<V>(x + at, w.stride[1], n);
           const I better = (v > best) | (v != v);
           best = better ? v : best;
-          index = better ? lane_numbers<V>() * static_cast<lane_t<I>>(w.stride[1]) + static_cast<lane_t<I>>(at) : index;
+          index = better ? columns + static_cast<lane_t<I>>(at) : index;
         }
       store_up_to<V>(y + j, best, n);
-      if (indices)
-        for (int64_t k = 0; k < n; ++k) indices[j + k] = index[k];
+      if (indices) store_indices<V>(indices + j, index, n);
     }
     for (int64_t j = inside.end; j < image.out_width; ++j) single(j);
     if (indices) indices += image.out_width;
   }
 }
 
-template <class S> void max_pixels(const MaxPoolArgs& a, const Image& image, int64_t row, const S* x, S* y, int64_t* indices) {
+// Without indices: down the rows of a window first, into a row with margins of minus infinity, then along that.
+template <class S> void max_plane_values(const PoolWindows& w, const Image& image, const S* x, S* y) {
+  using V = compute_vector<S>;
+  using T = lane_t<V>;
+  constexpr int64_t L = lanes<V>;
+  const int64_t width = image.width, outputs = image.out_width, left = w.padding[1], stride = w.stride[1];
+  const int64_t taps = w.kernel[1], dilation = w.dilation[1], step = w.dilation[0];
+  // What whole vectors of outputs read: the windows of outputs rounded up, and load_every's two vectors.
+  const int64_t columns = at_least(left + width, (outputs + L) * stride + (taps - 1) * dilation + 2 * L);
+  T* const row = static_cast<T*>(scratch(kRowScratch, static_cast<size_t>(columns) * sizeof(T)));
+  for (int64_t c = 0; c < columns; ++c) row[c] = -static_cast<T>(__builtin_inf());
+  for (int64_t i = 0; i < image.out_height; ++i, y += outputs) {
+    const PoolSpan rows = pool_span(w, 0, i, image.height, image.out_height);
+    each_vector<V>(width, [=](int64_t c, int64_t count) {
+      V best = lowest<V>();
+      for (int64_t r = rows.begin; r < rows.end; r += step) best = max_nan<V>(best, load_part<V>(x + r * width + c, count));
+      store_part<V>(row + left + c, best, count);
+    });
+    each_vector<V>(outputs, [=](int64_t j, int64_t count) {
+      V best = lowest<V>();
+      for (int64_t q = 0; q < taps; ++q) best = max_nan<V>(best, load_every<V>(row + j * stride + q * dilation, stride));
+      store_part<V>(y + j, best, count);
+    });
+  }
+}
+
+template <class S, bool kIndices>
+void max_pixels(const MaxPoolArgs& a, const Image& image, int64_t row, const S* x, S* y, int64_t* indices) {
   using V = compute_vector<S>;
   using I = mask_t<V>;
   const PoolWindows& w = a.windows;
+  const int64_t channels = image.channels, width = image.width, row_step = w.dilation[0], column_step = w.dilation[1];
   const PoolSpan rows = pool_span(w, 0, row, image.height, image.out_height);
-  for (int64_t j = 0; j < image.out_width; ++j, y += image.channels) {
-    const PoolSpan columns = pool_span(w, 1, j, image.width, image.out_width);
-    for (int64_t c = 0; c < image.channels; c += lanes<V>) {
-      const int64_t n = at_most(lanes<V>, image.channels - c);
+  for (int64_t j = 0; j < image.out_width; ++j, y += channels) {
+    const PoolSpan columns = pool_span(w, 1, j, width, image.out_width);
+    const bool empty = rows.begin >= rows.end || columns.begin >= columns.end;
+    const int64_t first = empty ? 0 : rows.begin * width + columns.begin;
+    each_vector<V>(channels, [=](int64_t c, int64_t count) {
       V best = lowest<V>();
-      I index = I{} + static_cast<lane_t<I>>(rows.begin * image.width + columns.begin);
-      for (int64_t r = rows.begin; r < rows.end; r += w.dilation[0])
-        for (int64_t q = columns.begin; q < columns.end; q += w.dilation[1]) {
-          const int64_t at = r * image.width + q;
-          const V v = load_up_to<V>(x + at * image.channels + c, n);
-          const I better = (v > best) | (v != v);
-          best = better ? v : best;
-          index = better ? I{} + static_cast<lane_t<I>>(at) : index;
+      I index = I{} + static_cast<lane_t<I>>(first);
+      for (int64_t r = rows.begin; r < rows.end; r += row_step)
+        for (int64_t q = columns.begin; q < columns.end; q += column_step) {
+          const int64_t at = r * width + q;
+          const V v = load_part<V>(x + at * channels + c, count);
+          if constexpr (kIndices) {
+            const I better = (v > best) | (v != v);
+            best = better ? v : best;
+            index = better ? I{} + static_cast<lane_t<I>>(at) : index;
+          } else {
+            best = max_nan<V>(best, v);
+          }
         }
-      store_up_to<V>(y + c, best, n);
-      if (indices)
-        for (int64_t k = 0; k < n; ++k) indices[c + k] = index[k];
-    }
-    if (indices) indices += image.channels;
+      store_part<V>(y + c, best, count);
+      if constexpr (kIndices) store_indices<V>(indices + c, index, count);
+    });
+    if constexpr (kIndices) indices += channels;
   }
 }
 
@@ -119,16 +163,22 @@ template <class S> void max_forward(const MaxPoolArgs& a) {
   int64_t* indices = a.indices.as<int64_t>();
   if (!channels_last(a.input)) {
     parallel_for(images * image.channels, grain_for(plane * size_of(a.input.dtype)), [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p)
-        max_plane(a, image, x + p * plane, y + p * out_plane, indices ? indices + p * out_plane : nullptr);
+      for (int64_t p = begin; p < end; ++p) {
+        const S* const from = x + p * plane;
+        S* const to = y + p * out_plane;
+        if (indices || a.windows.adaptive) max_plane(a, image, from, to, indices ? indices + p * out_plane : nullptr);
+        else max_plane_values(a.windows, image, from, to);
+      }
     });
     return;
   }
   const int64_t row = image.out_width * image.channels;
   parallel_for(images * image.out_height, grain_for(row * (size_of(a.input.dtype) + 8)), [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p)
-      max_pixels(a, image, p % image.out_height, x + p / image.out_height * plane * image.channels, y + p * row,
-                 indices ? indices + p * row : nullptr);
+    for (int64_t p = begin; p < end; ++p) {
+      const S* const from = x + p / image.out_height * plane * image.channels;
+      if (indices) max_pixels<S, true>(a, image, p % image.out_height, from, y + p * row, indices + p * row);
+      else max_pixels<S, false>(a, image, p % image.out_height, from, y + p * row, nullptr);
+    }
   });
 }
 

@@ -51,24 +51,33 @@ struct All : Min {
   template <class X> FASTDL_INLINE static X map(X x) { return x != 0 ? X{} + 1 : X{}; }
 };
 
-// n contiguous elements, four vectors at a time.
-template <class Op, class T> FASTDL_INLINE T reduce_block(const T* p, int64_t n) {
-  using V = compute_vector<T>;
+// The largest number; a NaN may be lost, for one instruction a vector.
+struct Largest : Max {
+  template <class X> FASTDL_INLINE static X combine(X a, X b) { return max<X>(a, b); }
+};
+
+// n contiguous elements, four vectors at a time; map(v) is what becomes of a vector first.
+template <class Op, class S, class Map> FASTDL_INLINE auto reduce_block(const S* p, int64_t n, const Map& map) {
+  using V = compute_vector<S>;
+  using T = lane_t<V>;
   constexpr int L = lanes<V>;
-  const V identity = broadcast<V>(Op::template identity<T>());
-  V part[4] = {identity, identity, identity, identity};
+  const T identity = Op::template identity<T>();
+  V part[4] = {broadcast<V>(identity), broadcast<V>(identity), broadcast<V>(identity), broadcast<V>(identity)};
   int64_t i = 0;
   for (; i + 4 * L <= n; i += 4 * L)
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) part[k] = Op::combine(part[k], Op::map(load<V>(p + i + k * L)));
+    for (int k = 0; k < 4; ++k) part[k] = Op::combine(part[k], map(load_as<V>(p + i + k * L)));
   each_vector<V>(n - i, [&](int64_t at, int64_t count) {
-    part[0] = Op::combine(part[0], fill_past<V>(Op::map(load_part<V>(p + i + at, count)), count, identity[0]));
+    part[0] = Op::combine(part[0], fill_past<V>(map(load_part<V>(p + i + at, count)), count, identity));
   });
   T x[L];
   store<V>(x, Op::combine(Op::combine(part[0], part[1]), Op::combine(part[2], part[3])));
   for (int w = L / 2; w > 0; w /= 2)
     for (int k = 0; k < w; ++k) x[k] = Op::combine(x[k], x[k + w]);
   return x[0];
+}
+template <class Op, class S> FASTDL_INLINE auto reduce_block(const S* p, int64_t n) {
+  return reduce_block<Op>(p, n, [](auto v) { return Op::map(v); });
 }
 
 }  // namespace FASTDL_CPU_NAMESPACE

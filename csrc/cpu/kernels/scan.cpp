@@ -80,7 +80,7 @@ Extreme<T> extreme_of_line(const char* p, DType dtype, int64_t stride, int64_t n
   for (int64_t b = 0; b < n; b += kBlock) {
     const int64_t m = n - b < kBlock ? n - b : kBlock;
     const T* x = load_run<T>(p + b * stride * size_of(dtype), dtype, stride, m, buffer);
-    const T e = reduce_block<Op, T>(x, m);
+    const T e = reduce_block<Op>(x, m);
     if (b == 0 || exceeds<kMax>(e, best.value)) best = {e, b + find(x, e, m)};
   }
   return best;

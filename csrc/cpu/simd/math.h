@@ -63,6 +63,8 @@ FASTDL_INLINE vf32 exp(vf32 x) {
   return exp_in_range(min<vf32>(broadcast<vf32>(89.0f), max<vf32>(broadcast<vf32>(-104.0f), x)));  // keeps NaN
 }
 
+FASTDL_INLINE vf32 exp_of_negative(vf32 x) { return exp_in_range(max<vf32>(broadcast<vf32>(-104.0f), x)); }  // or of 0, NaN
+
 // For x in [-151, 129].
 FASTDL_INLINE vf32 exp2_in_range(vf32 x) {
   const vf32 n = round<kNearest>(x);
@@ -218,6 +220,7 @@ FASTDL_INLINE vf32 fmod(vf32 x, vf32 y) {
 FASTDL_INLINE vf64 exp(vf64 x) {
   return map_lanes(x, [](double v) { return __builtin_exp(v); });
 }
+FASTDL_INLINE vf64 exp_of_negative(vf64 x) { return exp(x); }
 FASTDL_INLINE vf64 exp2(vf64 x) {
   return map_lanes(x, [](double v) { return __builtin_exp2(v); });
 }

@@ -25,4 +25,13 @@ template <class V, class S> FASTDL_INLINE V load_strided(const S* p, int64_t str
   return v;
 }
 
+// A whole vector of p[0], p[stride], ...; two vectors from p on may be read.
+template <class V, class S> FASTDL_INLINE V load_every(const S* p, int64_t stride) {
+  if (stride == 1) return load_as<V>(p);
+  if (stride == 2) return __builtin_shuffle(load_as<V>(p), load_as<V>(p + lanes<V>), lane_numbers<V>() * 2);
+  V v{};
+  for (int i = 0; i < lanes<V>; ++i) v[i] = to_compute(p[i * stride]);
+  return v;
+}
+
 }  // namespace FASTDL_CPU_NAMESPACE

@@ -114,9 +114,23 @@ FASTDL_INLINE bool any(vi32 mask) {
 
 template <class V> FASTDL_INLINE V select(mask_t<V> mask, V a, V b) { return mask ? a : b; }
 
-// One instruction; b where either is NaN.
-template <class V> FASTDL_INLINE V max(V a, V b) { return a > b ? a : b; }
-template <class V> FASTDL_INLINE V min(V a, V b) { return a < b ? a : b; }
+// One instruction; b where either is NaN. (GCC makes a comparison and a blend of a > b ? a : b at 512 bits.)
+template <class V> FASTDL_INLINE V max(V a, V b) {
+#if FASTDL_VECTOR_BYTES == 64
+  if constexpr (__is_same(V, vf32)) return (vf32)_mm512_max_ps((__m512)a, (__m512)b);
+  else if constexpr (__is_same(V, vf64)) return (vf64)_mm512_max_pd((__m512d)a, (__m512d)b);
+  else
+#endif
+    return a > b ? a : b;
+}
+template <class V> FASTDL_INLINE V min(V a, V b) {
+#if FASTDL_VECTOR_BYTES == 64
+  if constexpr (__is_same(V, vf32)) return (vf32)_mm512_min_ps((__m512)a, (__m512)b);
+  else if constexpr (__is_same(V, vf64)) return (vf64)_mm512_min_pd((__m512d)a, (__m512d)b);
+  else
+#endif
+    return a < b ? a : b;
+}
 // NaN-propagating in both operands, unlike the instructions alone. Also of numbers.
 template <class V> FASTDL_INLINE V max_nan(V a, V b) {
   const V m = max<V>(a, b);
