@@ -66,26 +66,35 @@ template <class T, class S, int kTaps> void window_block(const T* x, int64_t x_r
 }
 
 // sums[p * kTaps + q] += sum over rows r and columns j of x[r + p][columns[q] + j] gradient[r][j], for kTaps x kTaps taps.
+// Each row is read from left to right, as it comes from memory.
 template <class T, class S, int kTaps> void window_gradient(const T* x, int64_t x_row, const int32_t* columns,
                                                             const S* gradient, int64_t gradient_row, int64_t rows,
                                                             int64_t width, T* sums) {
   using V = compute_vector<T>;
   constexpr int L = lanes<V>;
   V acc[kTaps][kTaps] = {};
-  for (int64_t c = 0; c < width; c += L) {
-    V g[kTaps] = {};  // of the rows i, i - 1, ...
-    for (int64_t i = 0; i < rows + kTaps - 1; ++i) {
+  const auto strip = [&]<int kVectors>(int64_t c) __attribute__((always_inline)) {
+    V g[kVectors][kTaps] = {};  // of the rows i, i - 1, ...
+    const T* at = x + c;
+    const S* from = gradient + c;
+    for (int64_t i = 0; i < rows + kTaps - 1; ++i, at += x_row, from += gradient_row)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
 #pragma GCC unroll 8
-      for (int p = kTaps - 1; p > 0; --p) g[p] = g[p - 1];
-      g[0] = i < rows ? load_up_to<V>(gradient + i * gradient_row + c, width - c) : V{};
+        for (int p = kTaps - 1; p > 0; --p) g[v][p] = g[v][p - 1];
+        g[v][0] = i < rows ? load_up_to<V>(from + v * L, width - c - v * L) : V{};
 #pragma GCC unroll 8
-      for (int q = 0; q < kTaps; ++q) {
-        const V pixel = load<V>(x + i * x_row + columns[q] + c);
+        for (int q = 0; q < kTaps; ++q) {
+          const V pixel = load<V>(at + columns[q] + v * L);
 #pragma GCC unroll 8
-        for (int p = 0; p < kTaps; ++p) acc[p][q] += pixel * g[p];
+          for (int p = 0; p < kTaps; ++p) acc[p][q] += pixel * g[v][p];
+        }
       }
-    }
-  }
+  };
+  int64_t c = 0;
+  if constexpr (FASTDL_VECTOR_BYTES == 64)
+    for (; c + 2 * L < width; c += 4 * L) strip.template operator()<4>(c);
+  for (; c < width; c += L) strip.template operator()<1>(c);
 #pragma GCC unroll 8
   for (int p = 0; p < kTaps; ++p)
 #pragma GCC unroll 8

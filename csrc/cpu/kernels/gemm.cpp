@@ -185,8 +185,8 @@ void compute(const Block<P>& block, int64_t row0, int64_t row_count, int64_t col
   const Parts down = parts_of_at_most(row_count, task_rows), across = parts_of_at_most(column_count, task_columns);
   const auto run_task = [&](int64_t task) {
     const int64_t y = task / across.count, x = task % across.count;
-    for (int64_t j = across.begin(x); j < across.begin(x + 1); ++j)
-      for (int64_t i = down.begin(y); i < down.begin(y + 1); ++i) compute_tile<P, S>(block, row0 + i, column0 + j);
+    for (int64_t i = down.begin(y); i < down.begin(y + 1); ++i)
+      for (int64_t j = across.begin(x); j < across.begin(x + 1); ++j) compute_tile<P, S>(block, row0 + i, column0 + j);
   };
   if (flops * static_cast<double>(row_count * column_count) < 2 * kTaskFlops)
     for (int64_t task = 0; task < down.count * across.count; ++task) run_task(task);
