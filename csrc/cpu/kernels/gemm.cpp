@@ -287,7 +287,7 @@ template <class P, class S> void multiply(const Gemm<sum_of<P>>& g) {
   using T = sum_of<P>;
   constexpr bool kPairs = kPerStep<P> == 2;
   if (takes_inner_products<T, S>(g)) {
-    if constexpr (kPairs) return multiply_inner<P, S>(g);
+    if constexpr (kPairs && sizeof(S) == 2) return multiply_inner<P, S>(g);
     else return multiply_inner<S, S>(g);
   }
   if (takes_streams<T, S>(g)) return multiply_streams<T, S>(g);
@@ -359,12 +359,12 @@ template <class P, class S> void multiply(const Gemm<sum_of<P>>& g) {
 
 void gemm(const Gemm<float>& g) {
   if (g.m == 0 || g.n == 0) return;
-  if (g.c_dtype == DType::f32) return multiply<float, float>(g);
-  if (g.c_dtype == DType::f16) return multiply<float, f16>(g);
-  if constexpr (kMayHaveBf16Dot) {
-    if (is_bf16_memory(g.a) && is_bf16_memory(g.b) && has_bf16_dot()) return multiply<bf16_pair, bf16>(g);
+  const bool pairs = is_bf16_memory(g.a) && is_bf16_memory(g.b) && has_bf16_dot();
+  switch (g.c_dtype) {
+    case DType::f16: return multiply<float, f16>(g);
+    case DType::bf16: return pairs ? multiply<panel_of_bf16, bf16>(g) : multiply<float, bf16>(g);
+    default: return pairs ? multiply<panel_of_bf16, float>(g) : multiply<float, float>(g);
   }
-  multiply<float, bf16>(g);
 }
 void gemm(const Gemm<double>& g) {
   if (g.m == 0 || g.n == 0) return;
