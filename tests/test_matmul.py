@@ -66,17 +66,19 @@ def test_layouts(level, layouts):
         assert_product(a @ b, a64, b64, "float32")
 
 
+@pytest.mark.parametrize("dtype", EPS)
 @pytest.mark.parametrize("rows", range(1, 10))
-def test_few_rows_of_a_large_matrix(level, rows):
+def test_few_rows_of_a_large_matrix(level, rows, dtype):
     rng = np.random.default_rng(rows)
     k, n = 311, 1157
     for layouts in ("NN", "TN", "NT", "TT"):
-        a, a64 = operand(rng, rows, k, layouts[0])
-        b, b64 = operand(rng, k, n, layouts[1])
-        bias, bias64 = operand(rng, 1, n, "N")
-        assert_product(a @ b, a64, b64, "float32")
-        assert_product(fd.addmm(bias, a, b, beta=2, alpha=-1), -a64, b64, "float32", 2 * bias64)
-        assert_product(F.linear(a, b.t(), bias[0]), a64, b64, "float32", bias64)
+        a, a64 = operand(rng, rows, k, layouts[0], dtype)
+        b, b64 = operand(rng, k, n, layouts[1], dtype)
+        bias, bias64 = operand(rng, 1, n, "N", dtype)
+        assert_product(a @ b, a64, b64, dtype)
+        assert_product(b.t() @ a.t(), b64.T, a64.T, dtype)
+        assert_product(fd.addmm(bias, a, b, beta=2, alpha=-1), -a64, b64, dtype, 2 * bias64)
+        assert_product(F.linear(a, b.t(), bias[0]), a64, b64, dtype, bias64)
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, 64, 65, 1023, 2049])

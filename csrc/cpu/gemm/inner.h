@@ -24,13 +24,14 @@ template <class V, int Step = lanes<V> / 2> FASTDL_INLINE V sum_each(V (&r)[lane
   return r[0];
 }
 
-// sums[j * Rows + i] = a_i . b_j; rows beyond the counts repeat the last one.
-template <class T, int Rows, int kColumns>
-void inner_tile(int64_t k, const T* a, int64_t a_stride, int rows, const T* b, int64_t b_stride, int columns, T* sums) {
-  using V = compute_vector<T>;
+// sums[j * Rows + i] = a_i . b_j; rows beyond the counts repeat the last one. P: S, or pairs of it.
+template <class P, class S, int Rows, int kColumns>
+void inner_tile(int64_t k, const S* a, int64_t a_stride, int rows, const S* b, int64_t b_stride, int columns, sum_of<P>* sums) {
+  using V = compute_vector<P>;
   constexpr int L = lanes<V>;
-  const T* left[Rows];
-  const T* right[kColumns];
+  constexpr int64_t kStep = L * int64_t{sizeof(P) / sizeof(S)};
+  const S* left[Rows];
+  const S* right[kColumns];
 #pragma GCC unroll 4
   for (int i = 0; i < Rows; ++i) left[i] = a + (i < rows ? i : rows - 1) * a_stride;
 #pragma GCC unroll 16
@@ -44,29 +45,36 @@ void inner_tile(int64_t k, const T* a, int64_t a_stride, int rows, const T* b, i
     for (int j = 0; j < kColumns; ++j) {
       const V y = load_at(right[j]);
 #pragma GCC unroll 4
-      for (int i = 0; i < Rows; ++i) acc[j * Rows + i] += x[i] * y;
+      for (int i = 0; i < Rows; ++i) multiply_add<P>(acc[j * Rows + i], x[i], y);
     }
   };
   int64_t p = 0;
-  for (; p + L <= k; p += L) step([&](const T* x) __attribute__((always_inline)) { return load<V>(x + p); });
-  if (p < k) step([&](const T* x) __attribute__((always_inline)) { return load_n<V>(x + p, k - p); });
+  for (; p + kStep <= k; p += kStep)
+    step([&](const S* x) __attribute__((always_inline)) { return load_operand<V>(reinterpret_cast<const P*>(x + p)); });
+  if (p < k)
+    step([&](const S* x) __attribute__((always_inline)) {
+      if constexpr (__is_same(P, bf16_pair)) return load_pairs_n(x + p, k - p);
+      else return load_as_n<V>(x + p, k - p);
+    });
   store<V>(sums, sum_each<V>(acc));
 }
 
-// The rows [begin, end) of `many`, against all `few_count` rows of `few`; c(i, j) is the place of few_i . many_j.
-template <class T, class Place> void inner_rows(const Gemm<T>& g, const GemmOperand<T>& few, int64_t few_count,
-                                                const GemmOperand<T>& many, int64_t begin, int64_t end, const Place& place) {
+// The rows [begin, end) of `many`, against all `few_count` rows of `few`; place(i, j, sum) takes few_i . many_j.
+template <class P, class S, class Place> void inner_rows(int64_t k, const GemmOperand<sum_of<P>>& few, int64_t few_count,
+                                                         const GemmOperand<sum_of<P>>& many, int64_t begin, int64_t end,
+                                                         const Place& place) {
+  using T = sum_of<P>;
   alignas(64) T sums[lanes<compute_vector<T>>];
   const auto tile = [&]<int Rows, int Columns>(int64_t i, int64_t j) {
     const int rows = static_cast<int>(few_count - i < Rows ? few_count - i : Rows);
     const int columns = static_cast<int>(end - j < Columns ? end - j : Columns);
-    inner_tile<T, Rows, Columns>(g.k, static_cast<const T*>(few.data) + i * few.stride, few.stride, rows,
-                                 static_cast<const T*>(many.data) + j * many.stride, many.stride, columns, sums);
+    inner_tile<P, S, Rows, Columns>(k, static_cast<const S*>(few.data) + i * few.stride, few.stride, rows,
+                                    static_cast<const S*>(many.data) + j * many.stride, many.stride, columns, sums);
     for (int y = 0; y < columns; ++y)
       for (int x = 0; x < rows; ++x) place(i + x, j + y, sums[y * Rows + x]);
   };
   constexpr int kRows = kInnerRows<T>, kColumns = lanes<compute_vector<T>> / kRows;
-  if (few_count == 1 && g.k * int64_t{sizeof(T)} <= kWideRowBytes) {
+  if (few_count == 1 && k * int64_t{sizeof(S)} <= kWideRowBytes) {
     for (int64_t j = begin; j < end; j += kInnerColumns<T>) tile.template operator()<1, kInnerColumns<T>>(0, j);
     return;
   }

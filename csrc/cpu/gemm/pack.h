@@ -74,9 +74,8 @@ template <int Width> void pack_pairs(const bf16* x, int64_t stride, int64_t k_st
         vf32 r[L];
 #pragma GCC unroll 16
         for (int i = 0; i < L; ++i)
-          r[i] = first + i < count
-                     ? load_operand<vf32>(reinterpret_cast<const bf16_pair*>(x + (first + i) * stride + 2 * p))
-                     : vf32{};
+          r[i] = first + i < count ? load_operand<vf32>(reinterpret_cast<const bf16_pair*>(x + (first + i) * stride + 2 * p))
+                                   : vf32{};
         transpose<vf32>(r);
         float* o = reinterpret_cast<float*>(out + p * Width + first);
 #pragma GCC unroll 16
@@ -124,8 +123,8 @@ void pack_panel(const GemmOperand<T>& op, int64_t, int64_t first, int count, int
 }
 
 // The same as pairs, which k0 and k_count count.
-template <int Width>
-void pack_panel(const GemmOperand<float>& op, int64_t k, int64_t first, int count, int64_t k0, int64_t k_count, bf16_pair* out) {
+template <int Width> void pack_panel(const GemmOperand<float>& op, int64_t k, int64_t first, int count, int64_t k0,
+                                     int64_t k_count, bf16_pair* out) {
   const int64_t elements = k - 2 * k0 < 2 * k_count ? k - 2 * k0 : 2 * k_count;
   pack_pairs<Width>(static_cast<const bf16*>(op.data) + first * op.stride + 2 * k0 * op.k_stride, op.stride, op.k_stride, count,
                     elements, out);

@@ -24,7 +24,8 @@ constexpr Blocking kBlocking{4, 2, 256};
 constexpr int kTileRows = kBlocking.rows;
 template <class P> constexpr int kTileCols = kBlocking.vectors * lanes<compute_vector<P>>;
 
-// What operands are made of: T itself, or pairs of bfloat16 along K, whose sums are float.
+// What operands are made of: the type of the sums, 16-bit floats that are converted as they are read, or pairs of bfloat16
+// along K.
 template <class P> using sum_of = lane_t<compute_vector<P>>;
 
 template <class P> struct TileArgs {
@@ -42,8 +43,8 @@ template <class P> struct TileArgs {
   int64_t addend_row, addend_col;
 };
 
-template <class V> FASTDL_INLINE V load_operand(const lane_t<V>* p) { return load<V>(p); }
-template <class V> FASTDL_INLINE V broadcast_operand(const lane_t<V>* p) { return broadcast<V>(*p); }
+template <class V, class P> FASTDL_INLINE V load_operand(const P* p) { return load_as<V>(p); }
+template <class V, class P> FASTDL_INLINE V broadcast_operand(const P* p) { return broadcast<V>(to_compute(*p)); }
 template <class P, class V> FASTDL_INLINE void multiply_add(V& sum, V x, V y) {
   if constexpr (__is_same(P, bf16_pair)) add_dot(sum, x, y);
   else sum += x * y;
@@ -130,8 +131,7 @@ template <class P, int W, bool kUnitRows> FASTDL_INLINE TileFn<P> tile_of_height
 template <class P> FASTDL_INLINE TileFn<P> choose_tile(int rows, int cols, bool unit_rows) {
   const bool wide = cols > lanes<compute_vector<P>>;
   if (__is_same(P, bf16_pair) || unit_rows) return wide ? tile_of_height<P, 2, true>(rows) : tile_of_height<P, 1, true>(rows);
-  if constexpr (!__is_same(P, bf16_pair))
-    return wide ? tile_of_height<P, 2, false>(rows) : tile_of_height<P, 1, false>(rows);
+  if constexpr (!__is_same(P, bf16_pair)) return wide ? tile_of_height<P, 2, false>(rows) : tile_of_height<P, 1, false>(rows);
   __builtin_unreachable();  // pairs are always packed
 }
 

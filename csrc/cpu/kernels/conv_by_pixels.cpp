@@ -6,6 +6,7 @@
 #include "cpu/conv/by_pixels.h"
 
 #include "cpu/conv/pack.h"
+#include "cpu/conv/row_window.h"
 #include "cpu/kernels/level.h"
 #include "cpu/simd/strided.h"
 
@@ -46,23 +47,28 @@ void pack_strips(const View& x, int64_t image, int64_t channel, int64_t row0, in
   const S* const plane = x.as<S>() + image * x.strides[0] + channel * x.strides[1];
   const int64_t height = x.shape[2], width = x.shape[3], sw = x.strides[3];
   for (int64_t pr = 0; pr < s.row_stride; ++pr)
-    for (int64_t i = 0; i < s.rows; ++i) {
-      const int64_t row = row0 + i * s.row_stride + pr;
-      T* to = out + pr * s.column_stride * s.size + i * s.length;
-      const bool inside = row >= 0 && row < height;
-      const S* const from = plane + row * x.strides[2];
-      for (int64_t pc = 0; pc < s.column_stride; ++pc, to += s.size) {
-        // Strip columns [begin, end) lie inside the image.
-        const int64_t first = column0 + pc;
-        const int64_t begin = clamped(first < 0 ? ceil_div(-first, s.column_stride) : 0, 0, s.length);
-        const int64_t end =
-            inside && width > first ? clamped(ceil_div(width - first, s.column_stride), begin, s.length) : begin;
-        T* p = fill_zero(to, begin);
-        const S* at = from + (first + begin * s.column_stride) * sw;
-        for (int64_t c = begin; c < end; c += L, at += L * s.column_stride * sw)
-          store<V>(to + c, load_strided<V>(at, s.column_stride * sw, end - c < L ? end - c : L));
-        p += end - begin;
-        fill_zero(p, to + s.length - p);
+    for (int64_t pc = 0; pc < s.column_stride; ++pc) {
+      // Strip columns [begin, end) lie inside the image.
+      const int64_t first = column0 + pc, step = s.column_stride * sw;
+      const int64_t begin = clamped(first < 0 ? ceil_div(-first, s.column_stride) : 0, 0, s.length);
+      const int64_t end = width > first ? clamped(ceil_div(width - first, s.column_stride), begin, s.length) : begin;
+      T* to = out + (pr * s.column_stride + pc) * s.size;
+      for (int64_t i = 0; i < s.rows; ++i, to += s.length) {
+        const int64_t row = row0 + i * s.row_stride + pr;
+        if (row < 0 || row >= height) {
+          fill_zero(to, s.length);
+          continue;
+        }
+        const S* at = plane + row * x.strides[2] + (first + begin * s.column_stride) * sw;
+        fill_zero(to, begin);
+        int64_t c = begin;
+        if (step == 1) {
+          for (; c + L <= end; c += L, at += L) store<V>(to + c, load_as<V>(at));
+          if (c < end) store<V>(to + c, load_as_n<V>(at, end - c));
+        } else {
+          for (; c < end; c += L, at += L * step) store<V>(to + c, load_strided<V>(at, step, end - c < L ? end - c : L));
+        }
+        fill_zero(to + end, s.length - end);
       }
     }
   // What tiles read past the last pixel.
@@ -108,6 +114,51 @@ template <class T, int kTogether> void all_pixels(const T* source, const int32_t
     pixel_tile<T, kTogether, kVectors>(source + p, steps, weights, step_count, sums + p, sums_stride, accumulate);
   for (; p < count; p += L)
     pixel_tile<T, kTogether, 1>(source + p, steps, weights, step_count, sums + p, sums_stride, accumulate);
+}
+
+// One channel from one, three taps without gaps and stride 1 down the rows, as in depthwise layers and their gradients: the
+// padded strip is read by a sliding window (cpu/conv/row_window.h), which writes the output.
+constexpr int kWindowTaps = 3;
+constexpr int64_t kMostWindowColumns = 16;
+FASTDL_INLINE bool slides(const ConvAxis& h, const ConvAxis& w) {
+  return h.stride == 1 && h.taps == kWindowTaps && (h.offset_step == 1 || h.offset_step == -1) && w.taps > 0 &&
+         w.taps <= kMostWindowColumns;
+}
+bool takes_windows(const ConvPass& pass) {
+  return pass.read == 1 && pass.written == 1 && slides(pass.h, pass.w) && pass.w.step * pass.dest.strides[3] == 1;
+}
+template <class S> void run_windows(const ConvPass& pass) {
+  using T = lane_t<compute_vector<S>>;
+  const ConvAxis &h = pass.h, &w = pass.w;
+  const View &weight = pass.args.weight, &dest = pass.dest, &bias = pass.args.bias;
+  const int64_t groups = pass.args.geometry.groups;
+  const ConvBlocks blocks(dest.shape[0], h.count, w.count, kPixelsPerBlock);
+  const int64_t flops = 2 * blocks.max_pixels() * kWindowTaps * w.taps;
+  const int64_t group_parts = ceil_div(groups, clamped(kTaskFlops / (flops + 1), 1, groups));
+  parallel_tasks(blocks.count() * group_parts, [&](int64_t index) {
+    const ConvBlock b = blocks.at(index / group_parts);
+    const int64_t part = index % group_parts;
+    const Strips strips(h, w, b, lanes<compute_vector<S>>);
+    T* const source = static_cast<T*>(scratch(kSourceScratch, static_cast<size_t>(strips.elements()) * sizeof(T)));
+    int32_t columns[kMostWindowColumns];
+    T weights[kMostWindowColumns * kWindowTaps];
+    for (int64_t q = 0; q < w.taps; ++q) columns[q] = static_cast<int32_t>(strips.offset(0, w.offset(q) - w.min_offset()));
+    for (int64_t c = part * groups / group_parts; c < (part + 1) * groups / group_parts; ++c) {
+      const S* const from = weight.as<S>() + c * weight.strides[0];
+      for (int64_t q = 0; q < w.taps; ++q)
+        for (int64_t p = 0; p < kWindowTaps; ++p)
+          weights[q * kWindowTaps + h.offset(p) - h.min_offset()] =
+              to_compute(from[h.tap(p) * weight.strides[2] + w.tap(q) * weight.strides[3]]);
+      const T start = bias.data ? to_compute(bias.as<S>()[c * bias.strides[0]]) : 0;
+      for (int64_t n = b.image; n < b.image + b.images; ++n) {
+        pack_strips<T, S>(pass.source, n, c, b.row + h.min_offset(), b.column * w.stride + w.min_offset(), strips, source);
+        window_block<T, S, kWindowTaps>(source, strips.length, columns, w.taps, weights, start,
+                                        dest.as<S>() + n * dest.strides[0] + c * dest.strides[1] +
+                                            (h.first + b.row * h.step) * dest.strides[2] + w.first + b.column,
+                                        h.step * dest.strides[2], b.rows, b.columns);
+      }
+    }
+  });
 }
 
 template <class S> void run_pass(const ConvPass& pass) {
@@ -208,6 +259,7 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
   const ConvAxis h = forward_axis(forward, 0), w = forward_axis(forward, 1);
   const int64_t taps = h.taps * w.taps, groups = a.geometry.groups, read = dw.shape[1], written = dw.shape[0] / groups;
   const ConvBlocks blocks(dy.shape[0], h.count, w.count, kPixelsPerBlock);
+  const bool windows = read == 1 && written == 1 && slides(h, w) && w.taps == kWindowTaps && dy.strides[3] == 1;
   T* const partial = static_cast<T*>(a.partial_sums);  // [part][output channel][channel][tap]
 
   parallel_tasks(a.parts * groups, [&](int64_t index) {
@@ -225,6 +277,16 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
       for (int64_t p = 0; p < h.taps; ++p)
         for (int64_t q = 0; q < w.taps; ++q)
           steps[k++] = static_cast<int32_t>(strips.offset(h.offset(p) - h.min_offset(), w.offset(q) - w.min_offset()));
+      if (windows) {
+        for (int64_t n = b.image; n < b.image + b.images; ++n) {
+          pack_strips<T, S>(x, n, group, b.row + h.min_offset(), b.column * w.stride + w.min_offset(), strips, source);
+          window_gradient<T, S, kWindowTaps>(
+              source, strips.length, steps,
+              dy.as<S>() + n * dy.strides[0] + group * dy.strides[1] + b.row * dy.strides[2] + b.column, dy.strides[2], b.rows,
+              b.columns, sums);
+        }
+        continue;
+      }
       for (int64_t n = b.image; n < b.image + b.images; ++n) {
         for (int64_t o = 0; o < written; ++o) {
           // Zeros where the strip has no pixel.
@@ -270,7 +332,10 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
 }  // namespace
 
 void conv_by_pixels(const ConvPass& pass) {
-  visit_floating(pass.dest.dtype, [&](auto s) { run_pass<decltype(s)>(pass); });
+  visit_floating(pass.dest.dtype, [&](auto s) {
+    if (takes_windows(pass)) run_windows<decltype(s)>(pass);
+    else run_pass<decltype(s)>(pass);
+  });
 }
 void conv_weight_by_pixels(const ConvWeightArgs& a) {
   visit_floating(a.grad_weight.dtype, [&](auto s) { backward_weight<decltype(s)>(a); });

@@ -5,6 +5,7 @@
 // 2 N O OH OW (C / groups) KH KW FLOP; reads both operands once for each 512 rows or 128 channels.
 #include "cpu/conv/by_pixels.h"
 #include "cpu/conv/pack.h"
+#include "cpu/gemm/gemm.h"
 #include "cpu/kernels/level.h"
 
 namespace FASTDL_CPU_NAMESPACE {
@@ -19,11 +20,50 @@ constexpr int64_t kChannelsPerTask = 128;
 FASTDL_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 FASTDL_INLINE int64_t clamped(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
 
+// With one tap it is the matrix product of the output's gradient (channels x pixels) and the input (pixels x channels):
+// added up image by image, or, with channels innermost, one product over all images' pixels.
+template <class S> bool multiply(const ConvWeightArgs& a) {
+  using T = lane_t<compute_vector<S>>;
+  constexpr int64_t kLeastPixels = 128, kLeastChannels = 16;
+  const View &x = a.input, &dy = a.grad_output, &dw = a.grad_weight;
+  const int64_t images = dy.shape[0], width = dy.shape[3], pixels = dy.shape[2] * width, groups = a.geometry.groups;
+  const int64_t read = dw.shape[1], written = dw.shape[0] / groups;
+  if (dw.shape[2] * dw.shape[3] != 1 || read < kLeastChannels || images * pixels == 0) return false;
+  for (int d = 0; d < 2; ++d)
+    if (a.geometry.stride[d] != 1 || a.geometry.padding[d] != 0) return false;
+  const auto rows_merge = [&](const View& v) { return v.strides[2] == width * v.strides[3]; };
+  if (!rows_merge(x) || !rows_merge(dy)) return false;
+  const auto images_merge = [&](const View& v) { return v.strides[0] == pixels * v.strides[3]; };
+  const bool planes = x.strides[3] == 1 && dy.strides[3] == 1 && pixels >= kLeastPixels;
+  if (!planes && !(images_merge(x) && images_merge(dy))) return false;
+
+  for (int64_t group = 0; group < groups; ++group) {
+    T* const sums = static_cast<T*>(a.partial_sums) + group * written * read;
+    for (int64_t n = 0; n < (planes ? images : 1); ++n) {
+      Gemm<T> g{written, read, planes ? pixels : images * pixels};
+      g.a =
+          strided<T>(dy.as<S>() + n * dy.strides[0] + group * written * dy.strides[1], dy.strides[1], dy.strides[3], dy.dtype);
+      g.b = strided<T>(x.as<S>() + n * x.strides[0] + group * read * x.strides[1], x.strides[1], x.strides[3], x.dtype);
+      g.c = sums;
+      g.c_stride = read;
+      if (n > 0) g.addend = sums, g.addend_row_stride = read;
+      gemm(g);
+    }
+  }
+  const T* const sums = static_cast<const T*>(a.partial_sums);
+  parallel_for(dw.shape[0], grain_for(read * static_cast<int64_t>(sizeof(T))), [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o)
+      for (int64_t c = 0; c < read; ++c) from_compute(dw.as<S>() + o * dw.strides[0] + c * dw.strides[1], sums[o * read + c]);
+  });
+  return true;
+}
+
 template <class S> void backward_weight(const ConvWeightArgs& a) {
   using T = lane_t<compute_vector<S>>;
   using V = compute_vector<S>;
   constexpr int L = lanes<V>;
   if (a.grad_weight.shape[0] / a.geometry.groups <= L / 4) return conv_weight_by_pixels(a);
+  if (multiply<S>(a)) return;
   const View &x = a.input, &dy = a.grad_output, &dw = a.grad_weight;
   const ConvArgs forward{x, dw, {}, dy, a.geometry, nullptr};
   const ConvAxis h = forward_axis(forward, 0), w = forward_axis(forward, 1);

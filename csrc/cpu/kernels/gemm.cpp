@@ -185,8 +185,8 @@ void compute(const Block<P>& block, int64_t row0, int64_t row_count, int64_t col
   const Parts down = parts_of_at_most(row_count, task_rows), across = parts_of_at_most(column_count, task_columns);
   const auto run_task = [&](int64_t task) {
     const int64_t y = task / across.count, x = task % across.count;
-    for (int64_t j = across.begin(x); j < across.begin(x + 1); ++j)
-      for (int64_t i = down.begin(y); i < down.begin(y + 1); ++i) compute_tile<P, S>(block, row0 + i, column0 + j);
+    for (int64_t i = down.begin(y); i < down.begin(y + 1); ++i)
+      for (int64_t j = across.begin(x); j < across.begin(x + 1); ++j) compute_tile<P, S>(block, row0 + i, column0 + j);
   };
   if (flops * static_cast<double>(row_count * column_count) < 2 * kTaskFlops)
     for (int64_t task = 0; task < down.count * across.count; ++task) run_task(task);
@@ -204,50 +204,69 @@ template <class T> bool reads_columns_in_place(const Gemm<T>& g) {
   return in_place(g.b) && g.b.stride == 1 && (g.m <= 2 * kTileRows || g.n * g.k * int64_t{sizeof(T)} <= 64 << 10);
 }
 
+// Operands and C of one type, read from memory as they are.
+template <class T, class S> bool all_memory_of(const Gemm<T>& g) {
+  const auto is_memory = [](const GemmOperand<T>& x) { return !x.pack && !x.packed && x.dtype == dtype_of<S>; };
+  return is_memory(g.a) && is_memory(g.b);
+}
+
 // Few rows of one operand, and K adjacent in both: see inner.h.
 constexpr int64_t kFewRows = 8;
-template <class T> bool takes_inner_products(const Gemm<T>& g) {
-  return in_place(g.a) && in_place(g.b) && g.a.k_stride == 1 && g.b.k_stride == 1 && (g.m <= kFewRows || g.n <= kFewRows) &&
-         g.k >= 4 * lanes<compute_vector<T>>;
+template <class T, class S> bool takes_inner_products(const Gemm<T>& g) {
+  return all_memory_of<T, S>(g) && g.a.k_stride == 1 && g.b.k_stride == 1 && (g.m <= kFewRows || g.n <= kFewRows) &&
+         g.k >= 4 * lanes<compute_vector<T>> && (sizeof(S) == sizeof(T) || g.activation == Activation::none);
 }
-template <class T> void multiply_inner(const Gemm<T>& g) {
+template <class P, class S> void multiply_inner(const Gemm<sum_of<P>>& g) {
+  using T = sum_of<P>;
   const bool few_rows = g.m <= g.n;
   const GemmOperand<T>&few = few_rows ? g.a : g.b, &many = few_rows ? g.b : g.a;
   const int64_t few_count = few_rows ? g.m : g.n, many_count = few_rows ? g.n : g.m;
-  T* c = static_cast<T*>(g.c);
-  const T* addend = static_cast<const T*>(g.addend);
+  S* c = static_cast<S*>(g.c);
+  const S* addend = static_cast<const S*>(g.addend);
   const auto place = [&](int64_t i, int64_t j, T sum) {
     const int64_t row = few_rows ? i : j, column = few_rows ? j : i;
     T v = g.alpha * sum;
-    if (addend) v += g.beta * addend[row * g.addend_row_stride + column * g.addend_col_stride];
-    c[row * g.c_stride + column] = v;
+    if (addend) v += g.beta * to_compute(addend[row * g.addend_row_stride + column * g.addend_col_stride]);
+    from_compute(c + row * g.c_stride + column, v);
   };
-  const int64_t grain = ceil_div(grain_for(g.k * int64_t{sizeof(T)}), kInnerColumns<T>) * kInnerColumns<T>;
+  const int64_t grain = ceil_div(grain_for(g.k * int64_t{sizeof(S)}), kInnerColumns<T>) * kInnerColumns<T>;
   parallel_for(many_count, grain, [&](int64_t begin, int64_t end) {
-    inner_rows(g, few, few_count, many, begin, end, place);
-    if (g.activation == Activation::none) return;
-    T* out = few_rows ? c + begin : c + begin * g.c_stride;
-    const int rows = static_cast<int>(few_rows ? g.m : end - begin), cols = static_cast<int>(few_rows ? end - begin : g.n);
-    finish<T, T>(g.activation, out, g.c_stride, out, g.c_stride, rows, cols);
+    inner_rows<P, S>(g.k, few, few_count, many, begin, end, place);
+    if constexpr (sizeof(S) == sizeof(T)) {
+      if (g.activation == Activation::none) return;
+      T* out = few_rows ? c + begin : c + begin * g.c_stride;
+      const int rows = static_cast<int>(few_rows ? g.m : end - begin), cols = static_cast<int>(few_rows ? end - begin : g.n);
+      finish<T, T>(g.activation, out, g.c_stride, out, g.c_stride, rows, cols);
+    }
   });
 }
 
-// Few rows of A, and a B beyond the second-level cache whose rows are adjacent: see few_rows.h.
+// Few rows of A, and rows of B adjacent: see few_rows.h. Tiles read a small B in place as well as streams, if there is
+// nothing to convert.
 constexpr int64_t kStreamBytes = 1 << 20;
-template <class T> bool takes_streams(const Gemm<T>& g) {
-  return g.m <= kStreamRows && in_place(g.a) && in_place(g.b) && g.b.stride == 1 &&
-         g.n * g.k * int64_t{sizeof(T)} > kStreamBytes && g.n >= 2 * kTileCols<T>;
+template <class T, class S> bool takes_streams(const Gemm<T>& g) {
+  return g.m <= kStreamRows && all_memory_of<T, S>(g) && g.b.stride == 1 && g.k > 0 && g.n >= 4 * lanes<compute_vector<T>> &&
+         (sizeof(S) != sizeof(T) || g.n * g.k * int64_t{sizeof(T)} > kStreamBytes);
 }
-template <class T> void multiply_streams(const Gemm<T>& g) {
+template <class T, class S> void multiply_streams(const Gemm<T>& g) {
   // Columns of a task: long runs, in about eight parts where that leaves each enough to do.
   constexpr int64_t kLeast = 256, kMost = 512;
-  const int64_t width = stream_vectors(static_cast<int>(g.m)) * lanes<compute_vector<T>>;
-  const int64_t wanted = at_most(kMost, at_least(kLeast, at_least(g.n / 8, grain_for(g.k * int64_t{sizeof(T)}))));
+  const int rows = static_cast<int>(g.m);
+  const int64_t width = stream_vectors(rows) * lanes<compute_vector<T>>;
+  const int64_t wanted = at_most(kMost, at_least(kLeast, at_least(g.n / 8, grain_for(g.k * int64_t{sizeof(S)}))));
   parallel_for(g.n, ceil_div(wanted, width) * width, [&](int64_t begin, int64_t end) {
-    T* const c = static_cast<T*>(g.c) + begin;
-    stream_columns(g, begin, end, c, g.c_stride);
-    if (g.activation != Activation::none)
-      finish<T, T>(g.activation, c, g.c_stride, c, g.c_stride, static_cast<int>(g.m), static_cast<int>(end - begin));
+    S* const c = static_cast<S*>(g.c) + begin;
+    T* sums;
+    int64_t sums_row = g.c_stride;
+    if constexpr (sizeof(S) == sizeof(T)) {
+      sums = c;
+    } else {
+      sums_row = end - begin;
+      sums = static_cast<T*>(scratch(kGemmScratch + 2, static_cast<size_t>(rows * sums_row) * sizeof(T)));
+    }
+    stream_columns<S>(g, begin, end, sums, sums_row);
+    if (sizeof(S) != sizeof(T) || g.activation != Activation::none)
+      finish<T, S>(g.activation, sums, sums_row, c, g.c_stride, rows, static_cast<int>(end - begin));
   });
 }
 // A column is a row of the transposed product, B^T A^T.
@@ -267,11 +286,12 @@ template <class T> Gemm<T> transposed(Gemm<T> g) {
 template <class P, class S> void multiply(const Gemm<sum_of<P>>& g) {
   using T = sum_of<P>;
   constexpr bool kPairs = kPerStep<P> == 2;
-  if constexpr (sizeof(S) == sizeof(T) && !kPairs) {
-    if (takes_inner_products(g)) return multiply_inner(g);
-    if (takes_streams(g)) return multiply_streams(g);
-    if (is_column(g) && g.a.stride == 1) return multiply<P, S>(transposed(g));
+  if (takes_inner_products<T, S>(g)) {
+    if constexpr (kPairs && sizeof(S) == 2) return multiply_inner<P, S>(g);
+    else return multiply_inner<S, S>(g);
   }
+  if (takes_streams<T, S>(g)) return multiply_streams<T, S>(g);
+  if (is_column(g) && g.a.stride == 1) return multiply<P, S>(transposed(g));
   constexpr int kCols = kTileCols<P>;
   const Parts ks = k_blocks<P>(g.k), rows = row_tiles(g.m);
   const int64_t columns = column_tiles<P>(g.n), depth = ks.size(ks.count - 1);
@@ -339,12 +359,12 @@ template <class P, class S> void multiply(const Gemm<sum_of<P>>& g) {
 
 void gemm(const Gemm<float>& g) {
   if (g.m == 0 || g.n == 0) return;
-  if (g.c_dtype == DType::f32) return multiply<float, float>(g);
-  if (g.c_dtype == DType::f16) return multiply<float, f16>(g);
-  if constexpr (kMayHaveBf16Dot) {
-    if (is_bf16_memory(g.a) && is_bf16_memory(g.b) && has_bf16_dot()) return multiply<bf16_pair, bf16>(g);
+  const bool pairs = is_bf16_memory(g.a) && is_bf16_memory(g.b) && has_bf16_dot();
+  switch (g.c_dtype) {
+    case DType::f16: return multiply<float, f16>(g);
+    case DType::bf16: return pairs ? multiply<panel_of_bf16, bf16>(g) : multiply<float, bf16>(g);
+    default: return pairs ? multiply<panel_of_bf16, float>(g) : multiply<float, float>(g);
   }
-  multiply<float, bf16>(g);
 }
 void gemm(const Gemm<double>& g) {
   if (g.m == 0 || g.n == 0) return;

@@ -25,11 +25,15 @@ template <class V> FASTDL_INLINE V broadcast_operand(const bf16_pair* p) {
 FASTDL_INLINE vf32 interleave(vf32 low, vf32 high) { return (vf32)((vu32)low >> 16 | (vu32)high); }
 
 #if FASTDL_VECTOR_BYTES == 64
-constexpr bool kMayHaveBf16Dot = true;
+using panel_of_bf16 = bf16_pair;  // what bfloat16 is packed to where has_bf16_dot()
 FASTDL_INLINE bool has_bf16_dot() { return __builtin_cpu_supports("avx512bf16"); }
+FASTDL_INLINE vf32 load_pairs_n(const bf16* p, int64_t n) {  // n < 2 lanes elements
+  return (vf32)_mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << n) - 1), p);
+}
 FASTDL_INLINE void add_dot(vf32& sum, vf32 x, vf32 y) { asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(y)); }
 #else
-constexpr bool kMayHaveBf16Dot = false;
+using panel_of_bf16 = float;
+FASTDL_INLINE bool has_bf16_dot() { return false; }
 #endif
 
 }  // namespace FASTDL_CPU_NAMESPACE
