@@ -243,7 +243,9 @@ def test_bad_options(options, match, images, tmp_path):
 
 
 def test_more_in_a_batch_than_there_are_images(images, tmp_path):
-    fails("train", "image-cnn", "--data-dir", images, "--batch-size", 500, cwd=tmp_path, match="no batches")
+    options = ["--data-dir", images, "--batch-size", 500]
+    fails("train", "image-cnn", *options, cwd=tmp_path, match="does not fill a batch of 500: take a smaller one")
+    fails("train", "gan", *options, cwd=tmp_path, match="does not fill a batch of 500: take a smaller one")
 
 
 def test_help_lists_the_recipes(tmp_path):

@@ -139,6 +139,8 @@ class Grid(Callback):
 def train(run):
     config = run.config
     data = fashion_mnist() if config["data_dir"] is None else mnist_format(config["data_dir"])
+    train_loader = DataLoader(data.train, config["batch_size"], shuffle=True, drop_last=True)
+    print(f"{len(data.train)} images of {data.attribution}; {run.total_steps(train_loader)} steps", flush=True)
     run.record(classes=list(data.classes), attribution=data.attribution)
 
     # The judge: the classifier of the recipe fashion-mnist, trained on the real images.
@@ -168,6 +170,6 @@ def train(run):
     trainer = AdversarialTrainer(generator, critic, average, judge, config)
     trainer.callbacks.append(Grid(run.folder, noises))
     print("generator and critic:", flush=True)
-    if not run.fit(trainer, DataLoader(data.train, config["batch_size"], shuffle=True, drop_last=True), noises):
+    if not run.fit(trainer, train_loader, noises):
         return None
     return run.finish(average.module, trainer.history, valid="samples", test=trainer.evaluate(noises))

@@ -60,6 +60,10 @@ class Run:
 
     def total_steps(self, loader, epochs=None):
         """Batches that ``fit`` will take in all, for a schedule: epochs times the loader's, at most ``--steps``."""
+        if len(loader) == 0:
+            raise ValueError(
+                f"the training data does not fill a batch of {self.config['batch_size']}: take a smaller one"
+            )
         steps = (epochs or self.config["epochs"]) * len(loader)
         return steps if self.config["steps"] is None else min(steps, self.config["steps"])
 
