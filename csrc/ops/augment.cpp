@@ -124,8 +124,8 @@ Tensor random_erasing(const Tensor& images, double p, double least_scale, double
   const Tensor top = floor(mul(uniforms(images, {n, 1}, generator), sub(integer(height + 1), high)));
   const Tensor left = floor(mul(uniforms(images, {n, 1}, generator), sub(integer(width + 1), wide)));
   const Tensor chosen = logical_and(gather(fits, 1, first), lt(uniforms(images, {n, 1}, generator), number(p)));
-  const Tensor mask = logical_and(logical_and(within(top, high, height, 2), within(left, wide, width, 3)),
-                                  reshape(chosen, {n, 1, 1, 1}));
+  const Tensor mask =
+      logical_and(logical_and(within(top, high, height, 2), within(left, wide, width, 3)), reshape(chosen, {n, 1, 1, 1}));
   return where(mask, expand(to_dtype(value, images.dtype()), images.shape()), images);
 }
 
