@@ -258,7 +258,9 @@ def _airy_coefficients():
 def _near_airy(x):
     node = _C.round(x.detach())
     h = _C.sub(x, node)
-    rows = _table(_airy_coefficients(), x)[_C.sub(node, _AIRY_FAR).to(_C.int64)]
+    places = _C.reshape(_C.sub(node, _AIRY_FAR).to(_C.int64), (-1,))
+    rows = _C.index_select(_table(_airy_coefficients(), x), 0, places)
+    rows = _C.reshape(rows, (*x.shape, _AIRY_TERMS))
     value = rows[..., -1]
     for n in range(_AIRY_TERMS - 2, -1, -1):
         value = _C.add(_C.mul(value, h), rows[..., n])
