@@ -133,7 +133,7 @@ def bessel_j0(input, *, out=None):
 
     >>> import fastdl as fd
     >>> fd.special.bessel_j0(fd.tensor([0.0, 1.0, 100.0]))
-    tensor([1.    , 0.7652, 0.0200])
+    tensor([1.    , 0.7652, 0.02  ])
     """
     return _apply(_j0, input, out)
 
@@ -302,6 +302,6 @@ def airy_ai(input, *, out=None):
 
     >>> import fastdl as fd
     >>> fd.special.airy_ai(fd.tensor([0.0, 1.0]))
-    tensor([0.3550, 0.1353])
+    tensor([0.355 , 0.1353])
     """
     return _apply(_airy, input, out)
