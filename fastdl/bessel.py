@@ -133,7 +133,7 @@ def bessel_j0(input, *, out=None):
 
     >>> import fastdl as fd
     >>> fd.special.bessel_j0(fd.tensor([0.0, 1.0, 100.0]))
-    tensor([1.    , 0.7652, 0.0200])
+    tensor([1.    , 0.7652, 0.02  ])
     """
     return _apply(_j0, input, out)
 
@@ -258,7 +258,9 @@ def _airy_coefficients():
 def _near_airy(x):
     node = _C.round(x.detach())
     h = _C.sub(x, node)
-    rows = _table(_airy_coefficients(), x)[_C.sub(node, _AIRY_FAR).to(_C.int64)]
+    places = _C.reshape(_C.sub(node, _AIRY_FAR).to(_C.int64), (-1,))
+    rows = _C.index_select(_table(_airy_coefficients(), x), 0, places)
+    rows = _C.reshape(rows, (*x.shape, _AIRY_TERMS))
     value = rows[..., -1]
     for n in range(_AIRY_TERMS - 2, -1, -1):
         value = _C.add(_C.mul(value, h), rows[..., n])
@@ -300,6 +302,6 @@ def airy_ai(input, *, out=None):
 
     >>> import fastdl as fd
     >>> fd.special.airy_ai(fd.tensor([0.0, 1.0]))
-    tensor([0.3550, 0.1353])
+    tensor([0.355 , 0.1353])
     """
     return _apply(_airy, input, out)

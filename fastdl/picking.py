@@ -179,7 +179,7 @@ def segment_reduce(data, reduce, *, lengths=None, indices=None, offsets=None, ax
 
     >>> import fastdl as fd
     >>> fd.segment_reduce(fd.tensor([1.0, 5.0, 2.0]), "max", lengths=fd.tensor([2, 0, 1]))
-    tensor([5., -inf, 2.])
+    tensor([  5., -inf,   2.])
     """
     if reduce not in _SEGMENTS:
         raise _C.ValueError(f"segment_reduce: reduce {reduce!r}, expected one of {sorted(_SEGMENTS)}")

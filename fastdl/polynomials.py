@@ -123,7 +123,7 @@ def legendre_polynomial_p(input, n, *, out=None):
 
     >>> import fastdl as fd
     >>> fd.special.legendre_polynomial_p(fd.tensor([0.5]), 2)
-    tensor([-0.1250])
+    tensor([-0.125])
     """
     return _polynomial(
         "legendre_polynomial_p", input, n, out, lambda x: x,

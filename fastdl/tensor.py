@@ -436,7 +436,7 @@ def apply_(self, callable):
 
     >>> import fastdl as fd
     >>> fd.tensor([1.0, 2.0]).apply_(lambda v: v + 0.5)
-    tensor([1.5000, 2.5000])
+    tensor([1.5, 2.5])
     """
     return _by_element("apply_", self, callable)
 

@@ -364,8 +364,9 @@ def test_checkpoints():
 
 
 def test_imports_as_in_torch():
+    from fastdl.utils.data import DataLoader, Dataset
+
     from fastdl.nn.utils.prune import l1_unstructured  # noqa: F401
     from fastdl.utils.checkpoint import checkpoint  # noqa: F401
-    from fastdl.utils.data import DataLoader, Dataset
 
     assert DataLoader is fd.data.DataLoader and Dataset is fd.utils.data.Dataset

@@ -146,7 +146,8 @@ void check_probabilities(const char* name, const Tensor& input) {
   const Tensor inside = to_dtype(logical_and(ge(amin(x, {}, false), number(0)), le(amax(x, {}, false), number(1))), DType::i64);
   on_host("check probabilities", [name, inside] {
     if (!host_integer(inside, 0))
-      throw ValueError(str(name, ": input has values outside [0, 1], expected probabilities; ", name, "_with_logits takes logits"));
+      throw ValueError(
+          str(name, ": input has values outside [0, 1], expected probabilities; ", name, "_with_logits takes logits"));
   });
 }
 }  // namespace

@@ -15,7 +15,8 @@ class ComputedAttribute:
         raise NotImplementedError
 
     def __call__(self, module, args):
-        setattr(module, self.name, self.compute(module))
+        # Past setattr, for which this would be a new tensor in a captured step: replays compute it again where it is.
+        vars(module)[self.name] = self.compute(module)
 
 
 def _attached(module, kind, name):
