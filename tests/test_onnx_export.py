@@ -327,7 +327,7 @@ class Counter(nn.Module):
         (lambda x: x * x.sum().item(), "read on the host"),
         (lambda x: x * float(x[0, 0]), "read on the host"),
         (lambda x: x + fd.tensor(x.tolist()), "read on the host"),
-        (lambda x: x + fd.tensor(x.numpy(force=True) + 1), "read on the host"),
+        (lambda x: x + fd.tensor(x.numpy(force=True) + 1), "read on the host|to_device has no form"),
         (lambda x: x + fd.tensor(x), "read on the host"),
         (lambda x: fd.bernoulli(x.sigmoid()), "the op bernoulli has no form"),
         (lambda x: fd.nonzero(x), "the op nonzero has no form"),
