@@ -34,7 +34,9 @@ def round_trip(module, args, path):
     for a, b in zip(actual, expected):
         assert a.dtype == b.dtype
         close = 2e-3 if a.dtype == fd.float16 else 1e-5
-        np.testing.assert_allclose(a.detach().numpy(force=True), b.detach().numpy(force=True), rtol=10 * close, atol=close)
+        np.testing.assert_allclose(
+            a.detach().numpy(force=True), b.detach().numpy(force=True), rtol=10 * close, atol=close
+        )
     return model
 
 
