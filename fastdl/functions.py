@@ -41,15 +41,15 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
 
 
 def as_tensor(data, dtype=None, device=None):
-    """`data` itself if it is a tensor of that dtype, shared memory if it is an array of it, else a copy."""
+    """`data` itself if it is a tensor of that dtype and device, shared memory if it is such an array, else a copy."""
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
+        return data.to(dtype=data.dtype if dtype is None else dtype, device=data.device if device is None else device)
     if hasattr(data, "__array_interface__"):
         try:
             shared = _C.from_buffer(data)
         except (_C.Error, TypeError):
             return _C.tensor_from(data, dtype, device)
-        return shared if dtype is None else shared.to(dtype)
+        return as_tensor(shared, dtype, get_default_device() if device is None else device)
     return _C.tensor_from(data, dtype, device)
 
 

@@ -31,6 +31,8 @@ def pytest_collection_modifyitems(config, items):
     skips = {}
     if not config.getoption("markexpr"):
         skips["slow"] = pytest.mark.skip(reason="slow (run by pytest -m slow)")
+    if os.environ.get("FASTDL_CUDA") == "sim":
+        skips["unsimulated"] = pytest.mark.skip(reason="takes minutes on the simulated device")
     if fd.get_default_device().type != "cpu":
         skips["cpu"] = pytest.mark.skip(reason="about the CPU")
     if importlib.util.find_spec("torch") is None:

@@ -15,7 +15,6 @@ BF16, F32, F64 = fd.bfloat16, fd.float32, fd.float64
 DEVICE = fd.get_default_device().type
 
 
-
 def x(*shape, dtype=F32):
     return fd.randn(*shape, dtype=dtype)
 

@@ -12,8 +12,8 @@ from fastdl.nn import functional
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
-# Whose examples show the CPU: its memory, its dtypes under autocast, captured steps.
-ON_THE_CPU = {"fastdl.amp.autocast_mode", "fastdl.captured", "fastdl.functions"}
+# Whose examples show the CPU: its memory, its dtypes under autocast, captured steps, training on it.
+ON_THE_CPU = {"fastdl.amp.autocast_mode", "fastdl.captured", "fastdl.functions", "fastdl.train.run"}
 
 
 def modules():

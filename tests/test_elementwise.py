@@ -142,7 +142,9 @@ def test_unary_values(name, level):
     np.testing.assert_allclose(half.numpy(force=True), expected, rtol=2e-3, atol=1e-4)
     assert half.dtype is fd.float16
     strided = function(fd.tensor(x).T)
-    np.testing.assert_array_equal(strided.numpy(force=True), function(fd.tensor(np.ascontiguousarray(x.T))).numpy(force=True))
+    np.testing.assert_array_equal(
+        strided.numpy(force=True), function(fd.tensor(np.ascontiguousarray(x.T))).numpy(force=True)
+    )
     assert function(fd.tensor(0.5)).shape == ()
 
 
@@ -260,7 +262,9 @@ def test_comparisons(name, level):
         assert result.dtype is fd.bool
         np.testing.assert_array_equal(result.numpy(force=True), COMPARE[name](a, b))
     nan = fd.tensor([math.nan, 1.0])
-    np.testing.assert_array_equal(getattr(fd, name)(nan, nan).numpy(force=True), COMPARE[name](nan.numpy(force=True), nan.numpy(force=True)))
+    np.testing.assert_array_equal(
+        getattr(fd, name)(nan, nan).numpy(force=True), COMPARE[name](nan.numpy(force=True), nan.numpy(force=True))
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in BINARY if n != "floor_divide"])

@@ -276,7 +276,9 @@ def test_einsum_forms():
     np.testing.assert_allclose(fd.einsum(a, [0, 1], b, [1, 2]).numpy(force=True), product, rtol=1e-6)
     np.testing.assert_allclose(fd.einsum("ij,jk", [a, b]).numpy(force=True), product, rtol=1e-6)
     np.testing.assert_allclose(fd.einsum("i j, j k -> i k", a, b).numpy(force=True), product, rtol=1e-6)
-    np.testing.assert_allclose(fd.einsum("ij,jk->ik", a[:, :1], b).numpy(force=True), (a[:, :1] * b.sum(0)).numpy(force=True), rtol=1e-6)
+    np.testing.assert_allclose(
+        fd.einsum("ij,jk->ik", a[:, :1], b).numpy(force=True), (a[:, :1] * b.sum(0)).numpy(force=True), rtol=1e-6
+    )
 
 
 @given(st.data())
@@ -389,7 +391,9 @@ def test_windows_and_stft_as_in_torch(torch):
     for name in ("hann_window", "hamming_window", "blackman_window", "bartlett_window", "kaiser_window"):
         for n, periodic in ((0, True), (1, True), (2, True), (9, True), (9, False)):
             ours, theirs = getattr(fd, name)(n, periodic), getattr(torch, name)(n, periodic)
-            np.testing.assert_allclose(ours.numpy(force=True), theirs.numpy(force=True), atol=2e-6, err_msg=f"{name}({n}, {periodic})")
+            np.testing.assert_allclose(
+                ours.numpy(force=True), theirs.numpy(force=True), atol=2e-6, err_msg=f"{name}({n}, {periodic})"
+            )
     x = np.random.default_rng(0).standard_normal((2, 60))
     for options in (
         {},
@@ -399,7 +403,9 @@ def test_windows_and_stft_as_in_torch(torch):
         {"normalized": True},
     ):
         theirs = torch.view_as_real(torch.stft(torch.tensor(x), 16, return_complex=True, **options))
-        np.testing.assert_allclose(fd.stft(fd.tensor(x), 16, **options).numpy(force=True), theirs.numpy(force=True), atol=1e-10)
+        np.testing.assert_allclose(
+            fd.stft(fd.tensor(x), 16, **options).numpy(force=True), theirs.numpy(force=True), atol=1e-10
+        )
 
 
 # --- distributions ---
@@ -441,7 +447,9 @@ def test_multinomial():
     rows = fd.multinomial(fd.ones(7, 9), 9)
     assert rows.sort(1).values.tolist() == [list(range(9))] * 7
     first = fd.multinomial(weights.expand(20_000, 5), 2)[:, 0]
-    np.testing.assert_allclose((fd.bincount(first, minlength=5) / 20_000).numpy(force=True), [0, 0.1, 0.3, 0, 0.6], atol=0.02)
+    np.testing.assert_allclose(
+        (fd.bincount(first, minlength=5) / 20_000).numpy(force=True), [0, 0.1, 0.3, 0, 0.6], atol=0.02
+    )
     with pytest.raises(fd.ValueError, match="fewer than 4"):
         fd.multinomial(weights, 4)
 

@@ -112,7 +112,9 @@ def test_as_torch(case, torch):
     for module in (ours, single):
         module.load_state_dict({k: fd.tensor(v).to(module.state_dict()[k].dtype) for k, v in arrays.items()})
     for module, source in ((theirs, ours), (single_theirs, single)):  # and back
-        module.load_state_dict({k: torch.from_numpy(v.numpy(force=True).copy()) for k, v in source.state_dict().items()})
+        module.load_state_dict(
+            {k: torch.from_numpy(v.numpy(force=True).copy()) for k, v in source.state_dict().items()}
+        )
 
     for training in (True, False):
         found = []

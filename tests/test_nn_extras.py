@@ -123,15 +123,23 @@ def test_lora():
         net[2].lora_B.copy_(fd.tensor(floats(2, 2)))
     after = net(x)
     h = np.maximum(x.numpy(force=True) @ state["0.weight"].numpy(force=True).T + state["0.bias"].numpy(force=True), 0)
-    weight = state["2.weight"].numpy(force=True) + 3.0 * net[2].lora_B.detach().numpy(force=True) @ net[2].lora_A.detach().numpy(force=True)
-    np.testing.assert_allclose(after.detach().numpy(force=True), h @ weight.T + state["2.bias"].numpy(force=True), atol=1e-12)
+    weight = state["2.weight"].numpy(force=True) + 3.0 * net[2].lora_B.detach().numpy(force=True) @ net[
+        2
+    ].lora_A.detach().numpy(force=True)
+    np.testing.assert_allclose(
+        after.detach().numpy(force=True), h @ weight.T + state["2.bias"].numpy(force=True), atol=1e-12
+    )
     after.sum().backward()
     assert net[2].weight.grad is None
     assert float(net[2].lora_A.grad.abs().sum()) > 0
     small = nn.lora_state_dict(net)
     assert list(small) == trained
-    np.testing.assert_allclose(net[2].merge()(h := net[:2](x)).detach().numpy(force=True), after.detach().numpy(force=True), atol=1e-12)
-    np.testing.assert_allclose(net[2].unmerge()(h).detach().numpy(force=True), after.detach().numpy(force=True), atol=1e-12)
+    np.testing.assert_allclose(
+        net[2].merge()(h := net[:2](x)).detach().numpy(force=True), after.detach().numpy(force=True), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        net[2].unmerge()(h).detach().numpy(force=True), after.detach().numpy(force=True), atol=1e-12
+    )
     merged = nn.merge_lora(net)
     assert type(merged[2]) is nn.Linear
     np.testing.assert_allclose(merged(x).detach().numpy(force=True), after.detach().numpy(force=True), atol=1e-12)

@@ -109,7 +109,9 @@ def test_empty_strided_and_nan():
     assert w.grad.tolist() == [0, 0, 0, 0]
     assert tuple(F.group_norm(fd.zeros(0, 4, 3), 2).shape) == (0, 4, 3)
     x = fd.tensor(np.random.default_rng(6).standard_normal((4, 6)).astype(np.float32)).transpose(0, 1)
-    np.testing.assert_array_equal(F.layer_norm(x, (4,)).numpy(force=True), F.layer_norm(x.contiguous(), (4,)).numpy(force=True))
+    np.testing.assert_array_equal(
+        F.layer_norm(x, (4,)).numpy(force=True), F.layer_norm(x.contiguous(), (4,)).numpy(force=True)
+    )
     y = F.layer_norm(fd.tensor([[1.0, float("nan")], [1.0, 2.0]]), (2,)).numpy(force=True)
     assert np.isnan(y[0]).all()
     assert np.isfinite(y[1]).all()

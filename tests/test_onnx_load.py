@@ -217,7 +217,9 @@ def test_models_of_older_opsets_are_converted():
         helper.make_node("Squeeze", ["s"], ["y"], axes=[0]),
     ]
     expected = X.clamp(-3, 4).reshape(-1).softmax(0).reshape(2, 3)
-    np.testing.assert_allclose(fd.onnx.load(model(nodes, opset=9))(X).numpy(force=True), expected.numpy(force=True), rtol=1e-6)
+    np.testing.assert_allclose(
+        fd.onnx.load(model(nodes, opset=9))(X).numpy(force=True), expected.numpy(force=True), rtol=1e-6
+    )
 
 
 # --- external data

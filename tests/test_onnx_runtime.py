@@ -288,7 +288,9 @@ def test_quantized_graphs(float_model, tmp_path, kind):
         )
     used = {node.op_type for node in onnx.load(path).graph.node}
     assert used & {"ConvInteger", "QuantizeLinear"}
-    (expected,) = runtime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x.numpy(force=True)})
+    (expected,) = runtime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
+        None, {"x": x.numpy(force=True)}
+    )
     actual = fd.onnx.load(path)(x).numpy(force=True)
     step = 1.5 / 255  # of the quantized sigmoid; ties may go to either side
     np.testing.assert_allclose(actual, expected, atol=step)

@@ -260,7 +260,9 @@ def test_checkpoints_of_torch_load(torch):
         mine.step()
         q.grad = torch.full((2, 3), 0.25)
         theirs.step()
-        np.testing.assert_allclose(np.array(p.tolist()), q.detach().numpy(force=True), rtol=2e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            np.array(p.tolist()), q.detach().numpy(force=True), rtol=2e-5, atol=1e-6, err_msg=name
+        )
 
 
 def test_groups_have_options_of_their_own():

@@ -47,7 +47,9 @@ def test_special_values_keep_their_bits(path):
     assert fd.load(path)["x"].numpy(force=True).tobytes() == values.tobytes()
     half = fd.tensor(values.copy()).to(fd.bfloat16)
     fd.save({"x": half}, path)
-    assert fd.load(path)["x"].to(fd.float32).numpy(force=True).tobytes() == half.to(fd.float32).numpy(force=True).tobytes()
+    assert (
+        fd.load(path)["x"].to(fd.float32).numpy(force=True).tobytes() == half.to(fd.float32).numpy(force=True).tobytes()
+    )
 
 
 def test_views_strides_and_shared_storage(path):

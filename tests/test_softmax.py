@@ -85,7 +85,9 @@ def test_special_values(n, transposed):
 
 def test_strided_and_empty():
     x = fd.tensor(np.random.default_rng(3).standard_normal((6, 5)).astype(np.float32))
-    np.testing.assert_allclose(F.softmax(x.transpose(0, 1), 0).numpy(force=True), F.softmax(x, 1).numpy(force=True).T, rtol=1e-6)
+    np.testing.assert_allclose(
+        F.softmax(x.transpose(0, 1), 0).numpy(force=True), F.softmax(x, 1).numpy(force=True).T, rtol=1e-6
+    )
     assert tuple(F.softmax(fd.zeros(0, 3), 1).shape) == (0, 3)
     assert tuple(F.log_softmax(fd.zeros(3, 0), 1).shape) == (3, 0)
 

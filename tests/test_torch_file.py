@@ -83,7 +83,11 @@ def path(tmp_path):
 def test_every_dtype(path, dtype, protocol):
     values = [0, 1, 1, 0, 1, 1]
     array = fd.tensor(values).to(getattr(fd, dtype))
-    raw = np.array(array.float().numpy(force=True).view(np.uint32) >> 16, np.uint16) if dtype == "bfloat16" else array.numpy(force=True)
+    raw = (
+        np.array(array.float().numpy(force=True).view(np.uint32) >> 16, np.uint16)
+        if dtype == "bfloat16"
+        else array.numpy(force=True)
+    )
     stored = Stored(raw, STORAGES[dtype])
     write(path, {"x": tensor(stored, 1, (2, 2), (1, 2))}, [stored], protocol)
     x = fd.load(path)["x"]

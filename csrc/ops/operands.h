@@ -32,11 +32,7 @@ class Operands {
   bool described = true;
 
  private:
-  static View flat(const void* data, int64_t n, DType dtype) { return {
-    View v{};
-    v.data = const_cast<void*>(data), v.shape[0] = n, v.strides[0] = 1, v.ndim = 1, v.dtype = dtype;
-    return v;
-  }
+  static View flat(const void* data, int64_t n, DType dtype) { return {const_cast<void*>(data), {n}, {1}, 1, dtype}; }
   void add(const View& v, bool read, bool written) {
     if (v.data) list_.push_back({v, read, written});
   }

@@ -53,7 +53,9 @@ def tensor_of(proto, what, folder=None):
     try:
         array = onnx.numpy_helper.to_array(proto)
         code = TYPES[proto.data_type][2]
-        return to_tensor(what, code, array.shape, bytearray(array.tobytes()), "an ONNX file").to(fd.get_default_device())
+        return to_tensor(what, code, array.shape, bytearray(array.tobytes()), "an ONNX file").to(
+            fd.get_default_device()
+        )
     except fd.Error:
         raise
     except Exception as error:  # protobuf, NumPy and onnx each have their own for bytes that do not fit the shape

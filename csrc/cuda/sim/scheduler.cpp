@@ -162,9 +162,14 @@ void thread_main() {
   }
 #endif
   for (;;) {
-    Group* g = this_group;
-    Thread* me = this_thread;
-    acquire_order(g);
+    Group* g;
+    Thread* me;
+    {
+      const Quiet quiet;
+      g = this_group;
+      me = this_thread;
+      acquire_order(&g->config);  // not of threads that ended before: on a device they run at the same time
+    }
     g->body(g->argument);
     release_order(g);
     Thread* to = nullptr;
@@ -298,7 +303,7 @@ void run_worker(const LaunchConfig& c, void (*body)(void*), void* argument, std:
     g.current = 0;
     g.alive = count * threads;
     g.idle = g.turns = 0;
-    release_order(&g);
+    release_order(&g.config);
     void* fake_stack = nullptr;
     switch_to(&g.host_stack_pointer, &fake_stack, &g.threads[0]);
     acquire_order(&g);

@@ -320,7 +320,7 @@ def image_decoder(encoded, *, pixel_format="RGB"):
     """The pixels (height, width, channels), uint8, of a file's bytes in any format that Pillow reads."""
     import numpy as np
 
-    image = require("PIL.Image", "ImageDecoder").open(io.BytesIO(bytes(encoded)))
+    image = require("PIL.Image", "ImageDecoder").open(io.BytesIO(bytes(encoded.cpu())))
     if pixel_format == "Grayscale":
         return fd.tensor(np.array(image.convert("L"))).unsqueeze(-1)
     pixels = fd.tensor(np.array(image.convert("RGB")))
