@@ -1,5 +1,5 @@
-"""The command: `fastdl bench [FILTER] [--vs numpy,torch] [--threads 1,2] [--json FILE]`,
-and `fastdl bench [FILTER] --table FILE`, which prints such a file as a Markdown table.
+"""The command: `fastdl bench [FILTER] [--vs numpy,torch] [--threads 1,2] [--json FILE] [--picture FILE]`,
+and `fastdl bench [FILTER] --table FILE`, which prints such a JSON file as a Markdown table.
 
 Each line gives the rate, its share of the multiply-add peak or of the copy bandwidth (whichever binds, both measured in
 the same rounds) and, for each peer, how many times longer it takes.
@@ -24,9 +24,11 @@ def main(argv=None):
     options = parser().parse_args(argv)
     if options.worker:
         return work(options)
+    draw = drawing(options.picture)
     if options.table:
         records = json.loads(Path(options.table).read_text())
         print("\n".join(table(records, None if options.filter == "*" else options.filter)))
+        draw(records)
         return 0
     if options.list:
         from .cases import cases
@@ -47,7 +49,17 @@ def main(argv=None):
             records += json.loads(Path(file.name).read_text())
     if options.json:
         Path(options.json).write_text(json.dumps(records, indent=1) + "\n")
+    draw(records)
     return 0
+
+
+def drawing(path):
+    """A function that draws records there. What it needs is imported now, not after minutes of measuring."""
+    if not path:
+        return lambda records: None
+    from .picture import picture
+
+    return lambda records: picture(records, path)
 
 
 def parser():
@@ -64,6 +76,7 @@ def parser():
     p.add_argument("--rounds", type=int, default=7, help="rounds, of which the median counts (default: 7)")
     p.add_argument("--json", metavar="FILE", help="write the results there")
     p.add_argument("--table", metavar="FILE", help="print the results that --json wrote there as a Markdown table")
+    p.add_argument("--picture", metavar="FILE", help="draw the results, or those of --table, there (PNG)")
     p.add_argument("--list", action="store_true", help="print the names of the cases")
     p.add_argument("--worker", metavar="FILE", help=argparse.SUPPRESS)
     return p

@@ -423,6 +423,13 @@ def test_bench(tmp_path):
     assert code == 0, stderr
     assert "| case | 1 thread |" in stdout
     assert re.search(r"\| overhead a \+ b, 8 floats \| \d+\.\d+ us \|", stdout)
+    drawn = tmp_path / "results.png"
+    fails("bench", "--table", results, "--picture", drawn, cwd=tmp_path, match="bound")  # an overhead has none
+    code, stdout, stderr = fastdl(
+        "bench", "add 1e5", "--vs", "numpy", "--rounds", "1", "--picture", drawn, cwd=tmp_path
+    )
+    assert code == 0, stderr
+    assert drawn.read_bytes().startswith(b"\x89PNG")
     fails("bench", "matmul", "--table", results, cwd=tmp_path, match="matmul")
     fails("bench", "--table", tmp_path / "missing.json", cwd=tmp_path, match="missing.json")
     fails("bench", "--threads", "0", cwd=tmp_path, match="--threads 0")

@@ -69,7 +69,7 @@ template <auto Fn, bool Method> struct Bound {
     } catch (const ArgError&) {
       return set_argument_error(*signature, at);
     } catch (...) {
-      return set_exception();
+      return set_exception(signature->name.c_str());
     }
   }
 

@@ -1,5 +1,6 @@
 #include "bind/errors.h"
 
+#include <cctype>
 #include <new>
 
 #include "bind/convert.h"
@@ -21,6 +22,13 @@ PyObject* make(PyObject* module, const char* name, PyObject* parent, PyObject* b
   return type;
 }
 
+// Whether a message begins with an op or a class: "softmax: ...".
+bool names_op(const char* message) {
+  const char* end = message;
+  while (std::isalnum(static_cast<unsigned char>(*end)) || *end == '_' || *end == '.') ++end;
+  return end != message && end[0] == ':' && end[1] == ' ';
+}
+
 }  // namespace
 
 PyObject *base_error, *capture_error;
@@ -40,33 +48,37 @@ bool init_errors(PyObject* module) {
          version_error;
 }
 
-PyObject* set_exception() {
+PyObject* set_exception(const char* op) {
+  const auto set = [op](PyObject* type, const char* message) {
+    if (!op || names_op(message)) PyErr_SetString(type, message);
+    else PyErr_Format(type, "%s: %s", op, message);
+  };
   try {
     throw;
   } catch (const PythonError&) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error without an exception");
   } catch (const ArgError& e) {
-    PyErr_SetString(PyExc_TypeError, e.what());
+    set(PyExc_TypeError, e.what());
   } catch (const ShapeError& e) {
-    PyErr_SetString(shape_error, e.what());
+    set(shape_error, e.what());
   } catch (const DTypeError& e) {
-    PyErr_SetString(dtype_error, e.what());
+    set(dtype_error, e.what());
   } catch (const DeviceError& e) {
-    PyErr_SetString(device_error, e.what());
+    set(device_error, e.what());
   } catch (const IndexError& e) {
-    PyErr_SetString(index_error, e.what());
+    set(index_error, e.what());
   } catch (const ValueError& e) {
-    PyErr_SetString(value_error, e.what());
+    set(value_error, e.what());
   } catch (const OutOfMemoryError& e) {
-    PyErr_SetString(memory_error, e.what());
+    set(memory_error, e.what());
   } catch (const VersionError& e) {
-    PyErr_SetString(version_error, e.what());
+    set(version_error, e.what());
   } catch (const CaptureError& e) {
-    PyErr_SetString(capture_error, e.what());
+    set(capture_error, e.what());
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
   } catch (const std::exception& e) {
-    PyErr_SetString(base_error, e.what());
+    set(base_error, e.what());
   }
   return nullptr;
 }

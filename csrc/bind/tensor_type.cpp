@@ -81,28 +81,32 @@ bool operand(PyObject* o, const Tensor** t, Tensor* number) {
 }
 
 template <Tensor (*Op)(const Tensor&, const Tensor&), Name kName> PyObject* binary(PyObject* a, PyObject* b) {
-  return guarded([&]() -> PyObject* {
-    const Tensor *x, *y;
-    Tensor nx, ny;
-    if (!operand(a, &x, &nx) || !operand(b, &y, &ny)) Py_RETURN_NOTIMPLEMENTED;
-    PyObject* const operands[] = {a, b};
-    return observed(kName.text, operands, 2, wrap(Op(*x, *y)));
-  });
+  return guarded(
+      [&]() -> PyObject* {
+        const Tensor *x, *y;
+        Tensor nx, ny;
+        if (!operand(a, &x, &nx) || !operand(b, &y, &ny)) Py_RETURN_NOTIMPLEMENTED;
+        PyObject* const operands[] = {a, b};
+        return observed(kName.text, operands, 2, wrap(Op(*x, *y)));
+      },
+      kName.text);
 }
 
 template <Tensor (*Op)(const Tensor&, const Tensor&), Name kName> PyObject* inplace(PyObject* a, PyObject* b) {
-  return guarded([&]() -> PyObject* {
-    const Tensor* y;
-    Tensor ny;
-    if (!operand(b, &y, &ny)) Py_RETURN_NOTIMPLEMENTED;
-    Op(unwrap(a), *y);
-    PyObject* const operands[] = {a, b};
-    return observed(kName.text, operands, 2, Py_NewRef(a));
-  });
+  return guarded(
+      [&]() -> PyObject* {
+        const Tensor* y;
+        Tensor ny;
+        if (!operand(b, &y, &ny)) Py_RETURN_NOTIMPLEMENTED;
+        Op(unwrap(a), *y);
+        PyObject* const operands[] = {a, b};
+        return observed(kName.text, operands, 2, Py_NewRef(a));
+      },
+      kName.text);
 }
 
 template <Tensor (*Op)(const Tensor&), Name kName> PyObject* unary(PyObject* a) {
-  return guarded([&] { return observed(kName.text, &a, 1, wrap(Op(unwrap(a)))); });
+  return guarded([&] { return observed(kName.text, &a, 1, wrap(Op(unwrap(a)))); }, kName.text);
 }
 
 PyObject* power(PyObject* a, PyObject* b, PyObject* modulus) {

@@ -27,15 +27,16 @@ inline const Tensor& unwrap(PyObject* o) {
 // A Python int, float or bool as a 0-d tensor marked as a number; undefined for anything else.
 Tensor number_to_tensor(PyObject* o);
 
-// Sets the Python exception for the C++ one in flight; always returns null.
-PyObject* set_exception();
+// Sets the Python exception for the C++ one in flight; always returns null. Errors from below the ops (sizes, memory,
+// devices) name none in their message: they get `op`.
+PyObject* set_exception(const char* op = nullptr);
 
 // Runs f, turning C++ exceptions into Python ones.
-template <class F> PyObject* guarded(const F& f) {
+template <class F> PyObject* guarded(const F& f, const char* op = nullptr) {
   try {
     return f();
   } catch (...) {
-    return set_exception();
+    return set_exception(op);
   }
 }
 
