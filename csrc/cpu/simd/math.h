@@ -305,9 +305,9 @@ FASTDL_INLINE vf32 gelu(vf32 x) {
 // e^(-a^2 / 2) D(a).
 FASTDL_INLINE vf32 gelu_slope(vf32 x) {
   const vf32 a = min<vf32>(broadcast<vf32>(6.0f), abs(x));
-  const vf32 d = polynomial<vf32>(a, 0.49999997f, -0.797881961f, 0.249962032f, -0.132757485f, 0.0618092567f, -0.0253130887f,
-                                  0.00886782724f, -0.0025160301f, 0.000538081978f, -7.93665968e-05f, 7.07294794e-06f,
-                                  -2.83736483e-07f);
+  const vf32 d =
+      polynomial<vf32>(a, 0.49999997f, -0.797881961f, 0.249962032f, -0.132757485f, 0.0618092567f, -0.0253130887f,
+                       0.00886782724f, -0.0025160301f, 0.000538081978f, -7.93665968e-05f, 7.07294794e-06f, -2.83736483e-07f);
   const vf32 t = select<vf32>(a >= 6.0f, zero<vf32>(), d * exp_in_range(-0.5f * a * a));
   return x > 0.0f ? 1.0f - t : t;
 }
