@@ -92,8 +92,7 @@ template <class S> void statistics_of_planes(const BatchNormArgs& a, int64_t par
 // f(i, count, r) for each vector of channels and each row, four rows at a time: what f adds to stays in registers that long.
 template <class V, class F> FASTDL_INLINE void each_vector_of_rows(int64_t rows, int64_t channels, const F& f) {
   int64_t r = 0;
-  for (; r + 4 <= rows; r += 4)
-    each_vector<V>(channels, [&](int64_t c, int64_t count) { f(c, count, r, r + 4); });
+  for (; r + 4 <= rows; r += 4) each_vector<V>(channels, [&](int64_t c, int64_t count) { f(c, count, r, r + 4); });
   if (r < rows) each_vector<V>(channels, [&](int64_t c, int64_t count) { f(c, count, r, rows); });
 }
 

@@ -130,9 +130,7 @@ template <class V> FASTDL_INLINE V apply(B<BinaryOp::leaky_relu_backward>, V g, 
 template <class V> FASTDL_INLINE V apply(B<BinaryOp::elu_backward>, V g, V x, Params<V> p) {
   return x <= 0 ? g * p.a * p.b * p.c * exp(x * p.c) : g * p.b;
 }
-template <class V> FASTDL_INLINE V apply(B<BinaryOp::gelu_backward>, V g, V x, Params<V>) {
-  return g * (normal_cdf(x) + x * normal_pdf(x));
-}
+template <class V> FASTDL_INLINE V apply(B<BinaryOp::gelu_backward>, V g, V x, Params<V>) { return g * gelu_slope(x); }
 template <class V> FASTDL_INLINE V apply(B<BinaryOp::gelu_tanh_backward>, V g, V x, Params<V>) {
   using T = lane_t<V>;
   const V t = tanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x));

@@ -36,8 +36,9 @@ template <class S> struct CrossEntropy {
     if (a.normalized) return {0, 0};
     const T m = reduce_block<Largest>(x, a.classes);
     V total = zero<V>();
-    each_vector<V>(a.classes,
-                   [&](int64_t c, int64_t count) { total += exp_of_negative(fill_past<V>(load_part<V>(x + c, count), count, -kInf) - m); });
+    each_vector<V>(a.classes, [&](int64_t c, int64_t count) {
+      total += exp_of_negative(fill_past<V>(load_part<V>(x + c, count), count, -kInf) - m);
+    });
     return {m, log(broadcast<V>(sum(total)))[0]};
   }
 

@@ -83,7 +83,8 @@ template <class S> void max_plane(const MaxPoolArgs& a, const Image& image, cons
       for (int64_t r = rows.begin; r < rows.end; r += w.dilation[0])
         for (int64_t q = 0; q < w.kernel[1]; ++q) {
           const int64_t at = r * image.width + first + q * w.dilation[1];
-          const V v = n == lanes<V> && at + 2 * lanes<V> <= plane ? load_every<V>(x + at, w.stride[1]) : load_strided<V>(x + at, w.stride[1], n);
+          const V v = n == lanes<V> && at + 2 * lanes<V> <= plane ? load_every<V>(x + at, w.stride[1])
+                                                                  : load_strided<V>(x + at, w.stride[1], n);
           const I better = (v > best) | (v != v);
           best = better ? v : best;
           index = better ? columns + static_cast<lane_t<I>>(at) : index;

@@ -36,8 +36,8 @@ FASTDL_INLINE wide_t<T> reduce_run(wide_t<T> total, const char* p, DType dtype, 
   const int64_t bytes = stride * size_of(dtype);
   for (int64_t i = 0; i < n; i += kBlock) {
     const int64_t m = n - i < kBlock ? n - i : kBlock;
-    total = Op::combine(total,
-                        static_cast<wide_t<T>>(reduce_block<Op>(load_run<T>(p + i * bytes, dtype, stride, m, buffer), m)));
+    total =
+        Op::combine(total, static_cast<wide_t<T>>(reduce_block<Op>(load_run<T>(p + i * bytes, dtype, stride, m, buffer), m)));
   }
   return total;
 }

@@ -1,4 +1,5 @@
-// Along one dimension: extremes with their places (of lines side by side in memory row by row), running sums and the like (in float64 or int64), and sorting.
+// Along one dimension: extremes with their places (of lines side by side in memory row by row), running sums and the like (in
+// float64 or int64), and sorting.
 //
 // Sorting maps each value to an unsigned key of the same order and runs a least-significant-digit radix sort over (key,
 // place) pairs, 8 bits a pass, leaving out passes in which all digits agree: stable, linear, four passes for float32.
@@ -72,8 +73,7 @@ template <class T> FASTDL_INLINE int64_t find(const T* x, T value, int64_t n) {
 }
 
 // Along a line: a block's extreme first; then, only if it is a new one, its place.
-template <class T, bool kMax>
-Extreme<T> extreme_of_line(const char* p, DType dtype, int64_t stride, int64_t n) {
+template <class T, bool kMax> Extreme<T> extreme_of_line(const char* p, DType dtype, int64_t stride, int64_t n) {
   using Op = typename OpOf<kMax>::type;
   alignas(64) T buffer[kBlock];
   Extreme<T> best{};
@@ -87,8 +87,8 @@ Extreme<T> extreme_of_line(const char* p, DType dtype, int64_t stride, int64_t n
 }
 
 // Of m neighbouring lines, row by row: the extremes so far and their places stay in the first-level cache.
-template <class T, bool kMax>
-void extremes_of_columns(const char* p, DType dtype, int64_t stride, int64_t n, int64_t m, T* best, lane_t<mask_t<compute_vector<T>>>* place) {
+template <class T, bool kMax> void extremes_of_columns(const char* p, DType dtype, int64_t stride, int64_t n, int64_t m,
+                                                       T* best, lane_t<mask_t<compute_vector<T>>>* place) {
   using V = compute_vector<T>;
   using I = mask_t<V>;
   alignas(64) T buffer[kColumns];
@@ -123,16 +123,17 @@ template <class T, bool kMax> void extreme(const ArgReduceArgs& a) {
   const int64_t together = lines.neighbours();
   if (together > 1 && stride != 1 && (sizeof(P) == 8 || n <= INT32_MAX)) {
     const int64_t blocks = (together + kColumns - 1) / kColumns;
-    parallel_for(count / together * blocks, grain_for(n * (together < kColumns ? together : kColumns) * element), [&](int64_t begin, int64_t end) {
-      alignas(64) T best[kColumns];
-      alignas(64) P place[kColumns];
-      for (int64_t block = begin; block < end; ++block) {
-        const int64_t c = block % blocks * kColumns, line = block / blocks * together + c;
-        const int64_t m = together - c < kColumns ? together - c : kColumns;
-        extremes_of_columns<T, kMax>(lines.start(a.in, line), a.in.dtype, stride, n, m, best, place);
-        for (int64_t j = 0; j < m; ++j) write(line + j, best[j], place[j]);
-      }
-    });
+    parallel_for(count / together * blocks, grain_for(n * (together < kColumns ? together : kColumns) * element),
+                 [&](int64_t begin, int64_t end) {
+                   alignas(64) T best[kColumns];
+                   alignas(64) P place[kColumns];
+                   for (int64_t block = begin; block < end; ++block) {
+                     const int64_t c = block % blocks * kColumns, line = block / blocks * together + c;
+                     const int64_t m = together - c < kColumns ? together - c : kColumns;
+                     extremes_of_columns<T, kMax>(lines.start(a.in, line), a.in.dtype, stride, n, m, best, place);
+                     for (int64_t j = 0; j < m; ++j) write(line + j, best[j], place[j]);
+                   }
+                 });
     return;
   }
   parallel_for(count, grain_for(n * element), [&](int64_t begin, int64_t end) {

@@ -60,7 +60,8 @@ template <class S> void softmax_row(const S* x, S* y, int64_t n, bool log_output
     const T scale = 1 / sum(total);
     if (kept) write_row<V>(y, n, stream, [=](int64_t i, int64_t count) { return load_part<V>(kept + i, count) * scale; });
     else
-      write_row<V>(y, n, stream, [=](int64_t i, int64_t count) { return exp_of_negative(load_part<V>(x + i, count) - maximum) * scale; });
+      write_row<V>(y, n, stream,
+                   [=](int64_t i, int64_t count) { return exp_of_negative(load_part<V>(x + i, count) - maximum) * scale; });
   }
 }
 
@@ -119,8 +120,8 @@ template <class S, int W> void softmax_backward_columns(const S* grad, const S* 
       gx.store(k, j, log_output ? g.load(k, j) - exp(y.load(k, j)) * dot[j] : (g.load(k, j) - dot[j]) * y.load(k, j));
 }
 
-// row(first element, whether it goes past the caches) for each row; or wide(first element) for each whole block of columns and, for those that are left,
-// narrow(first element, count).
+// row(first element, whether it goes past the caches) for each row; or wide(first element) for each whole block of columns and,
+// for those that are left, narrow(first element, count).
 template <class V, class Args, class Row, class Wide, class Narrow>
 FASTDL_INLINE void each_row_or_columns(const Args& a, int64_t bytes, const Row& row, const Wide& wide, const Narrow& narrow) {
   if (a.n == 0) return;
@@ -166,7 +167,8 @@ void softmax_backward(const Context&, const SoftmaxBackwardArgs& a) {
     const S *g = static_cast<const S*>(a.grad), *y = static_cast<const S*>(a.output);
     S* gx = static_cast<S*>(a.grad_input);
     each_row_or_columns<V>(
-        a, 3 * sizeof(S), [=](int64_t at, bool stream) { softmax_backward_row<S>(g + at, y + at, gx + at, a.n, a.log, stream); },
+        a, 3 * sizeof(S),
+        [=](int64_t at, bool stream) { softmax_backward_row<S>(g + at, y + at, gx + at, a.n, a.log, stream); },
         [&](int64_t at) { softmax_backward_columns<S, kWide>(g + at, y + at, gx + at, a.inner, a.n, kWide * lanes<V>, a.log); },
         [&](int64_t at, int64_t count) {
           softmax_backward_columns<S, 1>(g + at, y + at, gx + at, a.inner, a.n, count, a.log);

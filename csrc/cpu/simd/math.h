@@ -281,7 +281,7 @@ FASTDL_INLINE vf64 fmod(vf64 x, vf64 y) {
   return map_lanes(x, y, [](double a, double b) { return __builtin_fmod(a, b); });
 }
 
-// The standard normal distribution function and density; normal_cdf(x) + x normal_pdf(x) is the derivative of gelu.
+// The standard normal distribution function and density.
 template <class V> FASTDL_INLINE V normal_cdf(V x) {
   using T = lane_t<V>;
   return T(0.5) * erf(x * T(0.70710678118654752440)) + T(0.5);
@@ -291,17 +291,27 @@ template <class V> FASTDL_INLINE V normal_pdf(V x) {
   return T(0.39894228040143267794) * exp(T(-0.5) * x * x);
 }
 
-// x normal_cdf(x) as max(x, 0) - |x| q(|x|), where q(a) = erfc(a / sqrt(2)) / 2 = 2^(a P(a) - 1) is the upper tail: one
-// exponential for all x, and no cancellation below 0. From |x| = 6 on, the second term, below 1e-8, is left
-// out: below -6 the result is 0, its limit at minus infinity.
+// x normal_cdf(x) as max(x, 0) - |x| q(|x|), where q(a) = erfc(a / sqrt(2)) / 2 = 2^(a P(a) - 1) is the upper tail, to 1e-8
+// of q(0): one exponential for all x. From |x| = 6 on, the second term, below 1e-8, is left out: below -6 the result is 0,
+// its limit at minus infinity.
 FASTDL_INLINE vf32 gelu(vf32 x) {
   const vf32 a = min<vf32>(broadcast<vf32>(6.0f), abs(x));
-  const vf32 p =
-      polynomial<vf32>(a, -1.1511043e+00f, -4.5922112e-01f, -5.2433025e-02f, 6.91864e-03f, 4.2337742e-05f, -3.1381828e-04f,
-                       9.253909e-05f, -1.5510594e-05f, 1.6161207e-06f, -9.7409206e-08f, 2.5993137e-09f);
+  const vf32 p = polynomial<vf32>(a, -1.15110517f, -0.459208518f, -0.0524952412f, 0.00706209196f, -0.000135923518f,
+                                  -0.000186602891f, 3.94681374e-05f, -2.84264911e-06f);
   const vf32 positive = x <= 0 ? zero<vf32>() : x;
   return positive - select<vf32>(a >= 6.0f, zero<vf32>(), 0.5f * a * exp2_in_range(a * p));
 }
+// The derivative, normal_cdf(x) + x normal_pdf(x): t(|x|) below 0 and 1 - t(|x|) above, with t(a) = q(a) - a normal_pdf(a) =
+// e^(-a^2 / 2) D(a).
+FASTDL_INLINE vf32 gelu_slope(vf32 x) {
+  const vf32 a = min<vf32>(broadcast<vf32>(6.0f), abs(x));
+  const vf32 d =
+      polynomial<vf32>(a, 0.49999997f, -0.797881961f, 0.249962032f, -0.132757485f, 0.0618092567f, -0.0253130887f,
+                       0.00886782724f, -0.0025160301f, 0.000538081978f, -7.93665968e-05f, 7.07294794e-06f, -2.83736483e-07f);
+  const vf32 t = select<vf32>(a >= 6.0f, zero<vf32>(), d * exp_in_range(-0.5f * a * a));
+  return x > 0.0f ? 1.0f - t : t;
+}
+FASTDL_INLINE vf64 gelu_slope(vf64 x) { return normal_cdf(x) + x * normal_pdf(x); }
 FASTDL_INLINE vf64 gelu(vf64 x) { return select<vf64>(x < -40.0, zero<vf64>(), x * normal_cdf(x)); }
 
 }  // namespace FASTDL_CPU_NAMESPACE
