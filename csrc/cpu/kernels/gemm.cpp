@@ -257,7 +257,7 @@ template <class P, class S> void multiply_inner(const Gemm<sum_of<P>>& g) {
 }
 
 // Few rows of A, and rows of B adjacent: see few_rows.h. Tiles read a small B in place as well as streams, if there is
-// nothing to convert.
+// nothing to convert. float16 is packed as ever: its instances would cost more memory than its products are worth.
 constexpr int64_t kStreamBytes = 1 << 20;
 template <class T, class S> bool takes_streams(const Gemm<T>& g) {
   return g.m <= kStreamRows && all_memory_of<T, S>(g) && g.b.stride == 1 && g.k > 0 && g.n >= 4 * lanes<compute_vector<T>> &&
@@ -305,7 +305,9 @@ template <class P, class S> void multiply(const Gemm<sum_of<P>>& g) {
     if constexpr (kPairs && sizeof(S) == 2) return multiply_inner<P, S>(g);
     else return multiply_inner<S, S>(g);
   }
-  if (takes_streams<T, S>(g)) return multiply_streams<T, S>(g);
+  if constexpr (dtype_of<S> != DType::f16) {
+    if (takes_streams<T, S>(g)) return multiply_streams<T, S>(g);
+  }
   if (is_column(g) && g.a.stride == 1) return multiply<P, S>(transposed(g));
   constexpr int kCols = kTileCols<P>;
   const Parts ks = k_blocks<P>(g.k), rows = row_tiles(g.m);
