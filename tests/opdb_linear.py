@@ -53,7 +53,7 @@ op(
     dtypes=MATRIX,
     grad=2,
     bench=[
-        *(product(n, n, n) for n in (64, 256, 512, 1024, 2048)),
+        *(product(n, n, n) for n in (64, 128, 256, 512, 1024, 2048)),
         product(1, 1024, 1024),
         product(8, 1024, 4096),
         product(64, 784, 256),
@@ -61,7 +61,8 @@ op(
         product(4096, 64, 64),
         product(1024, 1024, 1024, tb=True),
         product(1024, 1024, 1024, ta=True),
-        product(1024, 1024, 1024, dtype="bfloat16"),
+        *(product(n, n, n, dtype="bfloat16") for n in (512, 1024, 2048)),
+        product(1, 1024, 1024, tb=True, dtype="bfloat16"),
         product(128, 128, 64, batch=64),
     ],
 )
@@ -202,7 +203,9 @@ op(
         conv_bench(name, *shape, backward=b)
         for name, *shape in (
             ("3x3 64->64 56x56", 16, 64, 64, 56, 3),
+            ("7x7/2 3->64 224x224", 16, 3, 64, 224, 7, 2),
             ("1x1 64->256 56x56", 16, 64, 256, 56, 1),
+            ("1x1 1024->256 14x14", 16, 1024, 256, 14, 1),
             ("3x3 256->256 14x14", 16, 256, 256, 14, 3),
             ("3x3/2 128->128 56x56", 16, 128, 128, 56, 3, 2),
             ("5x5 1->32 28x28", 64, 1, 32, 28, 5),

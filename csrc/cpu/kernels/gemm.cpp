@@ -51,12 +51,16 @@ template <class P> void pack_row_tiles(const GemmOperand<sum_of<P>>& a, const Pa
 template <class P> void pack_column_tiles(const GemmOperand<sum_of<P>>& b, int64_t n, int64_t total_k, int64_t first,
                                           int64_t count, int64_t k0, int64_t k, P* out) {
   constexpr int kCols = kTileCols<P>;
+  constexpr int64_t kRowsTogether = 8;  // adjacent columns: rows are read in longer runs than a panel is wide
+  const int64_t steps = b.stride == 1 && !b.pack ? kRowsTogether : at_least(k, 1);
   const int64_t grain = at_least(1, kPackTaskElements / (kCols * at_least(k, 1)));
   parallel_for(count, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t column = (first + i) * kCols;
-      pack_panel<kCols>(b, total_k, column, static_cast<int>(at_most(kCols, n - column)), k0, k, out + i * kCols * k);
-    }
+    for (int64_t p = 0; p < k; p += steps)
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t column = (first + i) * kCols;
+        pack_panel<kCols>(b, total_k, column, static_cast<int>(at_most(kCols, n - column)), k0 + p, at_most(steps, k - p),
+                          out + (i * k + p) * kCols);
+      }
   });
 }
 
@@ -95,6 +99,7 @@ template <class P> struct Block {
   const P* a_panels;        // null: A is read in place
   const P* b_panels;        // null: B is read in place, but for a last tile of less than full width,
   const P* b_rest;          // which is packed here
+  bool packs_columns;       // b_panels come from the task that uses them
   T* sums;                  // where C's sums stay until the last block of K; null: in C itself
   int64_t sums_row, sums_row0, sums_column0;
 };
@@ -176,17 +181,27 @@ template <class P, class S>
 void compute(const Block<P>& block, int64_t row0, int64_t row_count, int64_t column0, int64_t column_count) {
   // A task takes up to 16 x 8 tiles, fewer where that makes too few tasks; neighbours share their panels of A.
   const double flops = 2.0 * static_cast<double>(block.k) * kPerStep<P> * kTileRows * kTileCols<P>;
-  int64_t task_rows = at_most(16, row_count), task_columns = at_most(8, column_count);
+  int64_t task_rows = at_most(16, row_count), task_columns = at_most(block.packs_columns ? 4 : 8, column_count);
   const auto tasks = [&] { return ceil_div(row_count, task_rows) * ceil_div(column_count, task_columns); };
   while (tasks() < 16 && flops * static_cast<double>(task_rows * task_columns) > 2 * kTaskFlops) {
-    if (task_rows * kTileRows >= task_columns * kTileCols<P> && task_rows > 1) task_rows = ceil_div(task_rows, 2);
-    else task_columns = ceil_div(task_columns, 2);
+    if (!block.packs_columns && task_rows * kTileRows >= task_columns * kTileCols<P> && task_rows > 1)
+      task_rows = ceil_div(task_rows, 2);
+    else if (task_columns > 1) task_columns = ceil_div(task_columns, 2);
+    else break;
   }
   const Parts down = parts_of_at_most(row_count, task_rows), across = parts_of_at_most(column_count, task_columns);
   const auto run_task = [&](int64_t task) {
     const int64_t y = task / across.count, x = task % across.count;
+    Block<P> own = block;
+    if (block.packs_columns) {
+      const size_t elements = static_cast<size_t>(across.size(x) * kTileCols<P> * block.k);
+      P* panels = static_cast<P*>(scratch(kGemmScratch + 1, elements * sizeof(P)));
+      own.column0 = column0 + across.begin(x);
+      pack_column_tiles(block.g.b, block.g.n, block.g.k, own.column0, across.size(x), block.k0, block.k, panels);
+      own.b_panels = panels;
+    }
     for (int64_t i = down.begin(y); i < down.begin(y + 1); ++i)
-      for (int64_t j = across.begin(x); j < across.begin(x + 1); ++j) compute_tile<P, S>(block, row0 + i, column0 + j);
+      for (int64_t j = across.begin(x); j < across.begin(x + 1); ++j) compute_tile<P, S>(own, row0 + i, column0 + j);
   };
   if (flops * static_cast<double>(row_count * column_count) < 2 * kTaskFlops)
     for (int64_t task = 0; task < down.count * across.count; ++task) run_task(task);
@@ -242,7 +257,7 @@ template <class P, class S> void multiply_inner(const Gemm<sum_of<P>>& g) {
 }
 
 // Few rows of A, and rows of B adjacent: see few_rows.h. Tiles read a small B in place as well as streams, if there is
-// nothing to convert.
+// nothing to convert. float16 is packed as ever: its instances would cost more memory than its products are worth.
 constexpr int64_t kStreamBytes = 1 << 20;
 template <class T, class S> bool takes_streams(const Gemm<T>& g) {
   return g.m <= kStreamRows && all_memory_of<T, S>(g) && g.b.stride == 1 && g.k > 0 && g.n >= 4 * lanes<compute_vector<T>> &&
@@ -290,12 +305,17 @@ template <class P, class S> void multiply(const Gemm<sum_of<P>>& g) {
     if constexpr (kPairs && sizeof(S) == 2) return multiply_inner<P, S>(g);
     else return multiply_inner<S, S>(g);
   }
-  if (takes_streams<T, S>(g)) return multiply_streams<T, S>(g);
+  if constexpr (dtype_of<S> != DType::f16) {
+    if (takes_streams<T, S>(g)) return multiply_streams<T, S>(g);
+  }
   if (is_column(g) && g.a.stride == 1) return multiply<P, S>(transposed(g));
   constexpr int kCols = kTileCols<P>;
   const Parts ks = k_blocks<P>(g.k), rows = row_tiles(g.m);
   const int64_t columns = column_tiles<P>(g.n), depth = ks.size(ks.count - 1);
   const bool a_in_place = !kPairs && reads_rows_in_place(g), b_in_place = !kPairs && reads_columns_in_place(g);
+  // With few rows, a task that takes them all packs its own columns, which stay in its caches.
+  constexpr int64_t kFewRowTiles = 8;
+  const bool packs_columns = !g.b.packed && !b_in_place && rows.count <= kFewRowTiles;
   const bool sums_apart = sizeof(S) != sizeof(T) && ks.count > 1;
 
   // C is worked on in rectangles whose panels fit the scratch.
@@ -326,6 +346,7 @@ template <class P, class S> void multiply(const Gemm<sum_of<P>>& g) {
                        nullptr,
                        nullptr,
                        nullptr,
+                       packs_columns,
                        sums,
                        column_count * kCols,
                        rows.begin(row0),
@@ -341,11 +362,11 @@ template <class P, class S> void multiply(const Gemm<sum_of<P>>& g) {
         if (g.b.packed) {
           block.b_panels = static_cast<const P*>(g.b.data) + k0 * columns * kCols;
           block.column0 = 0;
-        } else if (!b_in_place) {
+        } else if (!b_in_place && !packs_columns) {
           P* panels = static_cast<P*>(scratch(kGemmScratch + 1, column_count * kCols * panel_bytes));
           pack_column_tiles(g.b, g.n, g.k, column0, column_count, k0, k, panels);
           block.b_panels = panels;
-        } else if (g.n % kCols != 0 && column0 + column_count == columns) {
+        } else if (b_in_place && g.n % kCols != 0 && column0 + column_count == columns) {
           P* rest = static_cast<P*>(scratch(kGemmScratch + 1, kCols * panel_bytes));
           pack_column_tiles(g.b, g.n, g.k, columns - 1, 1, k0, k, rest);
           block.b_rest = rest;
