@@ -49,7 +49,7 @@ def as_tensor(data, dtype=None, device=None):
             shared = _C.from_buffer(data)
         except (_C.Error, TypeError):
             return _C.tensor_from(data, dtype, device)
-        return as_tensor(shared, dtype, get_default_device() if device is None else device)
+        return as_tensor(shared, dtype, _C.default_device() if device is None else device)
     return _C.tensor_from(data, dtype, device)
 
 

@@ -120,7 +120,8 @@ def test_same_bits_at_any_thread_count(cell):
             y = layer(cell, *values)[0]
             y.sum().backward()
             results.append(
-                [y.detach().numpy(force=True).tobytes()] + [v.grad.numpy(force=True).tobytes() for v in values if v.grad is not None]
+                [y.detach().numpy(force=True).tobytes()]
+                + [v.grad.numpy(force=True).tobytes() for v in values if v.grad is not None]
             )
             for v in values:
                 v.grad = None
