@@ -160,7 +160,13 @@ def test_predict_with_the_residual_network(trained, images, tmp_path):
     recipe, folder, _ = trained
     np.save(tmp_path / "x.npy", np.zeros((2, 28, 28), np.uint8))
     if recipe == "gan":
-        fails("predict", folder, "x.npy", cwd=tmp_path, match="is a run of gan, whose network is not made to be used by itself")
+        fails(
+            "predict",
+            folder,
+            "x.npy",
+            cwd=tmp_path,
+            match="is a run of gan, whose network is not made to be used by itself",
+        )
         return
     code, stdout, stderr = fastdl("predict", folder, "x.npy", cwd=tmp_path)
     assert code == 0, stderr
