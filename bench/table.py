@@ -35,7 +35,7 @@ def table(records, pattern=None):
     ]  # fmt: skip
     lines = [
         f"{' and '.join(sorted({r['cpu'] for r in records}))}, level {' and '.join(sorted({r['level'] for r in records}))};"
-        " shares of the multiply-add peak or of the copy bandwidth of the same run, whichever binds; peers: their time"
+        " shares of the float32 multiply-add peak or of the copy bandwidth of the same run, whichever binds; peers: their time"
         " over fastdl's.",
         "",
         f"| {' | '.join(heads)} |",
