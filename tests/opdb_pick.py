@@ -234,7 +234,7 @@ moved("combinations", chosen, lambda r: [S(r(5)), S(r(4), 3), S(r(4), 2, with_re
 view(
     "tensor_split",
     lambda x, n, dim=0: tuple(np.array_split(x, n, dim)),
-    lambda r: [S(r(7), 3), S(r(3, 9), [2, 5], dim=1), S(r(7), [5, 2])],
+    lambda r: [S(r(7), 3), S(r(13), 12), S(r(3, 9), [2, 5], dim=1), S(r(7), [5, 2])],
 )
 view("hsplit", np.hsplit, lambda r: [S(r(6), 3), S(r(3, 8), 2)])
 view("vsplit", np.vsplit, lambda r: [S(r(6, 2), 3)])

@@ -72,7 +72,7 @@ view(
 view(
     "split",
     lambda x, n, dim=0: np.split(x, range(n, x.shape[dim], n) if isinstance(n, int) else np.cumsum(n)[:-1], dim),
-    lambda r: [S(r(7), 3), S(r(3, 9), 4, dim=1), S(r(7, 3), [2, 0, 5])],
+    lambda r: [S(r(7), 3), S(r(3, 9), 4, dim=1), S(r(7, 3), [2, 0, 5]), S(r(20), [2] * 10)],
 )
 moved(
     "reshape",

@@ -171,12 +171,11 @@ def test_constructors_as_torch(torch):
     def arguments(cls):
         return [(p.name, p.default) for p in inspect.signature(cls.__init__).parameters.values()][1:]
 
-    removed = {"min_value", "max_value"}  # Hardtanh's, deprecated since 2017
     for name in nn.__all__:
         ours = getattr(nn, name)
         if not (isinstance(ours, type) and issubclass(ours, nn.Module) and hasattr(torch.nn, name)) or name == "Module":
             continue
-        expected = [(n, d) for n, d in arguments(getattr(torch.nn, name)) if n not in removed]
+        expected = arguments(getattr(torch.nn, name))
         if expected and expected[0][0] == "args":
             continue  # typed overloads say nothing
         assert [n for n, _ in arguments(ours)] == [n for n, _ in expected], name

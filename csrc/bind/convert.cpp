@@ -155,6 +155,7 @@ std::vector<TensorList> tensor_lists_from(PyObject* o) {
   return list_from<TensorList>(o, "a sequence of sequences of tensors", tensors_from);
 }
 
+std::vector<int64_t> ints_from(PyObject* o) { return list_from<int64_t>(o, "a sequence of ints", int_from); }
 std::vector<Number> numbers_from(PyObject* o) { return list_from<Number>(o, "a sequence of numbers", number_from); }
 
 PyObject* to_python(const Scalar& s) {

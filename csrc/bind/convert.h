@@ -33,6 +33,7 @@ Generator* generator_from(PyObject* o);
 TensorList tensors_from(PyObject* o);
 std::vector<TensorList> tensor_lists_from(PyObject* o);
 std::vector<Number> numbers_from(PyObject* o);
+std::vector<int64_t> ints_from(PyObject* o);
 
 // Keeps a Python object alive for as long as something of the core refers to it. Made and released under the GIL.
 class PyOwner final : public RefCounted {
@@ -77,6 +78,7 @@ template <> struct Arg<Device> : ValueArg<Device, device_from> {};
 template <> struct Arg<TensorList> : ValueArg<TensorList, tensors_from> {};
 template <> struct Arg<std::vector<TensorList>> : ValueArg<std::vector<TensorList>, tensor_lists_from> {};
 template <> struct Arg<std::vector<Number>> : ValueArg<std::vector<Number>, numbers_from> {};
+template <> struct Arg<std::vector<int64_t>> : ValueArg<std::vector<int64_t>, ints_from> {};  // as many as one likes
 
 template <> struct Arg<Tensor> {
   const Tensor* tensor = nullptr;

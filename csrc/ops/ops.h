@@ -77,7 +77,7 @@ Tensor select(const Tensor& t, int64_t dim, int64_t index);
 Tensor slice(const Tensor& t, int64_t dim, int64_t start, int64_t stop, int64_t step);  // already clamped, step >= 1
 Tensor narrow(const Tensor& t, int64_t dim, int64_t start, int64_t length);
 TensorList split(const Tensor& t, int64_t size, int64_t dim);
-TensorList split_sizes(const Tensor& t, const Shape& sizes, int64_t dim);
+TensorList split_sizes(const Tensor& t, const std::vector<int64_t>& sizes, int64_t dim);
 TensorList chunk(const Tensor& t, int64_t chunks, int64_t dim);
 TensorList unbind(const Tensor& t, int64_t dim);
 Tensor diagonal(const Tensor& t, int64_t offset, int64_t dim1, int64_t dim2);

@@ -346,7 +346,7 @@ Tensor narrow(const Tensor& t, int64_t dim, int64_t start, int64_t length) {
   return slice(t, d, start, start + length, 1);
 }
 
-TensorList split_sizes(const Tensor& t, const Shape& sizes, int64_t dim) {
+TensorList split_sizes(const Tensor& t, const std::vector<int64_t>& sizes, int64_t dim) {
   TensorList out;
   int64_t at = 0;
   for (int64_t s : sizes) {
@@ -354,7 +354,8 @@ TensorList split_sizes(const Tensor& t, const Shape& sizes, int64_t dim) {
     at += s;
   }
   if (t.ndim() == 0 || at != t.size(dim))
-    throw ShapeError(str("split: sizes ", sizes, " do not add up to dimension ", dim, " of input ", t.shape()));
+    throw ShapeError(str("split: ", int64_t(sizes.size()), " sizes add up to ", at, ", not to dimension ", dim, " of input ",
+                         t.shape()));
   return out;
 }
 

@@ -31,17 +31,16 @@ template <class V> FASTDL_INLINE V fill_past(V v, int64_t count, lane_t<V> fill)
 constexpr int64_t kStreamBytes = 16 << 20;
 
 // y[i] = the vector f(i, count) for each vector of [0, n). With `stream`, whole vectors of y go past the caches, those of a
-// start or an end that shares its cache line do not; the caller ends with stream_fence().
+// start or an end that shares its cache line do not, nor do rows shorter than a vector; the caller ends with stream_fence().
 template <class V, class S, class F> FASTDL_INLINE void write_row(S* y, int64_t n, bool stream, const F& f) {
   constexpr int64_t L = lanes<V>;
   if constexpr (sizeof(S) == sizeof(lane_t<V>)) {
-    if (stream) {
+    if (stream && n >= L) {
       const int64_t misaligned = static_cast<int64_t>(reinterpret_cast<uintptr_t>(y) % sizeof(V) / sizeof(S));
       int64_t i = misaligned == 0 ? 0 : L - misaligned;
-      if (i > 0 && i < n) store_part<V>(y, f(int64_t{0}, i), i);
+      if (i > 0) store_part<V>(y, f(int64_t{0}, i), i);
       for (; i + L <= n; i += L) store_stream(reinterpret_cast<float*>(y + i), (vf32)f(i, L));
       if (i < n) store_part<V>(y + i, f(i, n - i), n - i);
-      else if (i > n) store_part<V>(y, f(int64_t{0}, n), n);
       return;
     }
   }
