@@ -354,8 +354,8 @@ TensorList split_sizes(const Tensor& t, const std::vector<int64_t>& sizes, int64
     at += s;
   }
   if (t.ndim() == 0 || at != t.size(dim))
-    throw ShapeError(str("split: ", int64_t(sizes.size()), " sizes add up to ", at, ", not to dimension ", dim, " of input ",
-                         t.shape()));
+    throw ShapeError(
+        str("split: ", int64_t(sizes.size()), " sizes add up to ", at, ", not to dimension ", dim, " of input ", t.shape()));
   return out;
 }
 
