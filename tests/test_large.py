@@ -7,6 +7,7 @@ import pytest
 import fastdl as fd
 import fastdl.nn.functional as F
 
+pytestmark = pytest.mark.cpu
 BYTES = 17 << 20  # csrc/cpu/simd/rows.h: kStreamBytes
 
 
