@@ -30,18 +30,18 @@ def test_a_crop_is_a_window_of_the_padded_image(mode, padding):
     left, top, right, bottom = padding
     images = numbered(40, 2, 5, 4)
     fill = {"constant_values": -7} if mode == "constant" else {}
-    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (top, bottom), (left, right)), mode, **fill)
+    padded = np.pad(images.numpy(force=True), ((0, 0), (0, 0), (top, bottom), (left, right)), mode, **fill)
     cropped = RandomCrop((4, 3), padding, fill=-7, padding_mode=mode)(images)
     assert tuple(cropped.shape) == (40, 2, 4, 3)
     assert cropped.dtype == images.dtype
-    for image, whole in zip(cropped.numpy(), padded):
+    for image, whole in zip(cropped.numpy(force=True), padded):
         assert place_of(image, whole) is not None
 
 
 def test_every_place_is_equally_likely():
     fd.manual_seed(0)
     images = fd.arange(12).reshape(1, 1, 3, 4).expand(9000, 1, 3, 4)  # not contiguous
-    corners = RandomCrop((1, 2))(images)[:, 0, 0, 0].numpy()
+    corners = RandomCrop((1, 2))(images)[:, 0, 0, 0].numpy(force=True)
     counts = np.bincount(corners, minlength=12).reshape(3, 4)
     assert (counts[:, 3] == 0).all()  # a window of width 2 cannot begin there
     assert np.abs(counts[:, :3] - 1000).max() < 5 * np.sqrt(1000)
@@ -51,9 +51,9 @@ def test_flips():
     fd.manual_seed(0)
     images = numbered(400, 2, 3, 4)
     for transform, axis in ((RandomHorizontalFlip(0.3), 2), (RandomVerticalFlip(0.3), 1)):
-        result = transform(images).numpy()
-        flipped = [np.array_equal(new, np.flip(old, axis)) for new, old in zip(result, images.numpy())]
-        same = [np.array_equal(new, old) for new, old in zip(result, images.numpy())]
+        result = transform(images).numpy(force=True)
+        flipped = [np.array_equal(new, np.flip(old, axis)) for new, old in zip(result, images.numpy(force=True))]
+        same = [np.array_equal(new, old) for new, old in zip(result, images.numpy(force=True))]
         assert all(a != b for a, b in zip(flipped, same))
         assert abs(sum(flipped) - 120) < 5 * np.sqrt(400 * 0.3 * 0.7)
     assert (RandomHorizontalFlip(0)(images) == images).all()
@@ -62,7 +62,7 @@ def test_flips():
 
 def erased_boxes(images):
     """(height, width) of the rectangle of nines of each image, (0, 0) where there is none; it must be a rectangle"""
-    for image in images.numpy() == 9:
+    for image in images.numpy(force=True) == 9:
         rows, columns = np.flatnonzero(image.any((0, 2))), np.flatnonzero(image.any((0, 1)))
         height, width = (int(np.ptp(places)) + 1 if len(places) else 0 for places in (rows, columns))
         assert image.sum() == image.shape[0] * height * width
@@ -97,9 +97,9 @@ def test_values_of_erased_parts():
     fd.manual_seed(0)
     images = fd.full((50, 3, 8, 8), 5.0)
     everywhere = {"p": 1, "scale": (0.5, 0.5), "ratio": (1, 1)}
-    coloured = RandomErasing(**everywhere, value=(1, 2, 3))(images).numpy()
+    coloured = RandomErasing(**everywhere, value=(1, 2, 3))(images).numpy(force=True)
     assert [set(coloured[:, channel].ravel()) for channel in range(3)] == [{1, 5}, {2, 5}, {3, 5}]
-    noise = RandomErasing(**everywhere, value="random")(images).numpy()
+    noise = RandomErasing(**everywhere, value="random")(images).numpy(force=True)
     noise = noise[noise != 5]
     assert noise.size > 3000
     assert abs(noise.mean()) < 0.1 and abs(noise.std() - 1) < 0.1
@@ -120,7 +120,7 @@ def test_the_seed_decides_and_threads_do_not(threads):
     for count, seed in ((1, 0), (2, 0), (2, 1)):
         threads(count)
         fd.manual_seed(seed)
-        results.append(PIPELINE(images).numpy())
+        results.append(PIPELINE(images).numpy(force=True))
     assert results[0].tobytes() == results[1].tobytes()
     assert results[0].tobytes() != results[2].tobytes()
 
@@ -141,6 +141,7 @@ def test_a_generator_of_its_own_leaves_the_default_one_alone():
     assert fd.get_rng_state().tolist() == before
 
 
+@pytest.mark.cpu
 def test_captured_steps_draw_anew():
     images = fd.rand(16, 1, 9, 9)
     step = fd.capture(lambda x: PIPELINE(x) + 0)

@@ -67,10 +67,10 @@ def test_cached_steps_give_the_logits_of_the_whole(pieces):
     model = small_gpt()
     tokens = fd.randint(0, 11, (3, 12))
     with fd.inference_mode():
-        whole = model(tokens).numpy()
+        whole = model(tokens).numpy(force=True)
         caches = model.new_caches()
         ends = np.cumsum(pieces).tolist()
-        parts = [model(tokens[:, end - size : end], caches).numpy() for size, end in zip(pieces, ends)]
+        parts = [model(tokens[:, end - size : end], caches).numpy(force=True) for size, end in zip(pieces, ends)]
     assert np.abs(np.concatenate(parts, 1) - whole).max() < 1e-5 * np.abs(whole).max()
 
 
@@ -80,7 +80,7 @@ def test_the_decoder_is_causal():
     changed = tokens.clone()
     changed[0, 7] = (changed[0, 7] + 1) % 11
     with fd.inference_mode():
-        a, b = model(tokens).numpy(), model(changed).numpy()
+        a, b = model(tokens).numpy(force=True), model(changed).numpy(force=True)
     assert (a[:, :7] == b[:, :7]).all()
     assert (np.abs(a[:, 7:] - b[:, 7:]).max(-1) > 1e-3).all()
 
@@ -88,7 +88,7 @@ def test_the_decoder_is_causal():
 def test_the_decoder_against_its_formula():
     model = small_gpt(layers=1).double()
     tokens = fd.randint(0, 11, (2, 9))
-    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.numpy(force=True) for name, tensor in model.state_dict().items()}
 
     def norm(x, name):
         return x / np.sqrt((x * x).mean(-1, keepdims=True) + np.finfo(float).eps) * weights[name]
@@ -98,7 +98,7 @@ def test_the_decoder_against_its_formula():
         z = (x[..., :4] + 1j * x[..., 4:]) * np.exp(1j * angles)
         return np.concatenate((z.real, z.imag), -1)
 
-    x = weights["embedding.weight"][tokens.numpy()]
+    x = weights["embedding.weight"][tokens.numpy(force=True)]
     q, k, v = (
         part.reshape(2, 9, 2, 8).swapaxes(1, 2)
         for part in np.split(norm(x, "blocks.0.norm1.weight") @ weights["blocks.0.attention.qkv.weight"].T, 3, -1)
@@ -112,7 +112,7 @@ def test_the_decoder_against_its_formula():
     wide = wide * (1 + np.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3))) / 2
     x = x + wide @ weights["blocks.0.feed_forward.2.weight"].T
     expected = norm(x, "norm.weight") @ weights["embedding.weight"].T
-    assert np.abs(model(tokens).detach().numpy() - expected).max() < 1e-12 * np.abs(expected).max()
+    assert np.abs(model(tokens).detach().numpy(force=True) - expected).max() < 1e-12 * np.abs(expected).max()
 
 
 def test_generation_takes_the_likeliest_of_the_last_half_once_the_context_is_full():
@@ -131,7 +131,7 @@ def test_generation_takes_the_likeliest_of_the_last_half_once_the_context_is_ful
 def test_draws_follow_temperature_and_top_k():
     model = small_gpt()
     with fd.inference_mode():
-        logits = model(fd.tensor([[3, 1]]))[0, -1].numpy().astype(np.float64)
+        logits = model(fd.tensor([[3, 1]]))[0, -1].numpy(force=True).astype(np.float64)
     order = np.argsort(-logits)
 
     def shares(**options):
@@ -174,6 +174,7 @@ def test_what_the_decoder_refuses():
         GPT(5, layers=0)
 
 
+@pytest.mark.cpu  # gpt-char captures its step
 def test_captured_training_gives_the_bits_of_the_plain_one():
     def losses(captured):
         fd.manual_seed(1)
@@ -200,9 +201,9 @@ def test_padding_and_companions_do_not_change_a_text():
     texts = [[4, 7, 2], [9], [3, 3, 8, 12, 19, 1]]
     batch = fd.tensor([text + [0] * (8 - len(text)) for text in texts])
     with fd.inference_mode():
-        together = model(batch).numpy()
+        together = model(batch).numpy(force=True)
         for row, text in zip(together, texts):
-            assert np.abs(model(fd.tensor([text])).numpy()[0] - row).max() < 1e-6
+            assert np.abs(model(fd.tensor([text])).numpy(force=True)[0] - row).max() < 1e-6
 
 
 def test_the_recurrent_classifier_against_its_layers():
@@ -210,10 +211,10 @@ def test_the_recurrent_classifier_against_its_layers():
     model = RecurrentClassifier(20, 3, embedding=6, hidden=5).eval()
     words = fd.tensor([[4, 7, 2, 11]])
     states, _ = model.rnn(model.embedding(words))
-    states = states[0].detach().numpy()
-    pooled = fd.from_numpy(np.concatenate((states.max(0), states.mean(0))))
+    states = states[0].detach().numpy(force=True)
+    pooled = fd.tensor(np.concatenate((states.max(0), states.mean(0))))
     expected = F.linear(pooled, model.classifier.weight, model.classifier.bias)
-    assert np.abs((model(words)[0] - expected).detach().numpy()).max() < 1e-6
+    assert np.abs((model(words)[0] - expected).detach().numpy(force=True)).max() < 1e-6
 
 
 def test_word_dropout_puts_the_unknown_word():
@@ -310,6 +311,7 @@ def small_run(request, text_file, reviews, tmp_path):
     return lambda name: create_run(tmp_path / "runs", name, {"recipe": request.param, **settings})
 
 
+@pytest.mark.cpu  # gpt-char captures its step
 @pytest.mark.parametrize("stop", [(0, 3), (1, 2)])
 def test_an_interrupted_run_resumes_to_the_same_bits(small_run, stop, monkeypatch):
     straight, stopped = small_run("straight"), small_run("stopped")
@@ -337,6 +339,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(small_run, stop, monkeypatc
     assert all(a[name].tolist() == b[name].tolist() for name in a)
 
 
+@pytest.mark.cpu  # gpt-char captures its step
 def test_threads_do_not_change_a_run(small_run):
     before = fd.get_num_threads()
     weights = []
@@ -426,6 +429,7 @@ def fails(capsys, *arguments, match):
     assert re.match(rf"fastdl {arguments[0]}: error: .*{match}", line), line
 
 
+@pytest.mark.cpu  # gpt-char captures its step
 def test_bad_requests_are_one_line(text_file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     settings = {**gpt_char.DEFAULTS, **SMALL["gpt-char"], "steps": 1, "data_dir": str(text_file)}

@@ -151,7 +151,7 @@ def test_running_class_scores(tmp_path):
     straight, loader = trainer_of(0)
     straight.fit(loader, loader, epochs=2)
     predicted, target = straight.predict(loader)
-    expected = classification_scores(target.numpy(), predicted.numpy(), 2)
+    expected = classification_scores(target.numpy(force=True), predicted.numpy(force=True), 2)
     for name in ("accuracy", "precision", "recall", "f1"):
         assert straight.history[-1][f"valid_{name}"] == pytest.approx(expected[name], rel=1e-12)
 
