@@ -146,7 +146,9 @@ def test_initial_values_have_pytorch_s_distribution(case, torch):
         lib.manual_seed(1)
         states = [made(lib, case, "float64").state_dict() for _ in range(80)]
         for name in states[0]:
-            drawn.setdefault(name, []).append(np.sort(np.concatenate([s[name].numpy().reshape(-1) for s in states])))
+            drawn.setdefault(name, []).append(
+                np.sort(np.concatenate([s[name].numpy(force=True).reshape(-1) for s in states]))
+            )
     for name, (ours, theirs) in drawn.items():
         places = np.concatenate([ours, theirs])
         share = lambda x, places=places: np.searchsorted(x, places, side="right") / max(len(x), 1)
