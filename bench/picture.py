@@ -4,9 +4,11 @@ import statistics
 
 from fastdl.extras import require
 
+from .table import PEERS
+
 Figure = require("matplotlib.figure", "fastdl bench --picture").Figure
 COLOURS = {"fastdl": "#1b6ca8", "numpy": "#bdbdbd", "torch": "#e8743b"}
-NAMES = {"fastdl": "fastdl", "numpy": "NumPy", "torch": "PyTorch"}
+NAMES = {"fastdl": "fastdl", **PEERS}
 ELEMENTWISE = {"add", "mul", "div", "exp", "log", "tanh", "relu", "gelu"}
 
 

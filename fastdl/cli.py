@@ -188,12 +188,13 @@ def _check_same_settings(config, settings, folder):
 
 def _predict(options):
     from fastdl.predict import classify, load_run, read_images
-    from fastdl.recipes import sentiment_rnn
     from fastdl.train.run import read_config
 
     _set_threads(options.threads)
     model, config = load_run(options.folder)
     if "words" in config:
+        from fastdl.recipes import sentiment_rnn
+
         for text, probabilities in zip(options.inputs, sentiment_rnn.classify(model, config, options.inputs)):
             _print_classes(text, probabilities, config["classes"])
         return 0

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archives import make_archive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -273,17 +274,6 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
     return info.name
 def build_wheel(folder, settings=None, metadata=None): raise NotImplementedError
 """
-
-
-def make_archive(members):
-    """A .tar.gz of {path: content}"""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 @pytest.fixture

