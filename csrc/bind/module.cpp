@@ -19,6 +19,7 @@
 #include "core/parallel.h"
 #include "cpu/backend.h"
 #include "ops/launch.h"
+#include "ops/ops.h"
 
 namespace py = pybind11;
 using namespace fastdl;
@@ -44,6 +45,8 @@ void init_runtime(py::module_& m) {
       }
     throw ValueError(str("set_cpu_level: '", name, "', expected base, avx2 or avx512"));
   });
+  m.def("winograd_enabled", &ops::winograd_enabled);
+  m.def("set_winograd_enabled", &ops::set_winograd_enabled);
   m.def("memory_stats", [] {
     const MemoryStats s = cpu_memory().stats();
     py::dict d;

@@ -21,8 +21,14 @@ struct ConvArgs {
   View bias;    // a number per channel of what is written; data null: none
   View output;  // (N, O, OH, OW)
   ConvGeometry geometry;
-  void* panels;  // workspace: groups x conv_panel_channels(channels written per group) x channels read per group x KH KW
+  void* panels;      // workspace: groups x conv_panel_channels(channels written per group) x channels read per group x
+                     // conv_panel_points
+  int64_t winograd;  // on the CPU, stride 1, 3 x 3 taps: the size M of the tiles of Winograd's algorithm, 2 or 4; else 0
 };
+// Numbers of a weight for each pair of channels: its taps, or the points at which Winograd's tiles are multiplied.
+FASTDL_INLINE constexpr int64_t conv_panel_points(int64_t kernel_height, int64_t kernel_width, int64_t winograd) {
+  return winograd ? (winograd + 2) * (winograd + 2) : kernel_height * kernel_width;
+}
 
 struct ConvWeightArgs {
   View input;
@@ -31,6 +37,7 @@ struct ConvWeightArgs {
   ConvGeometry geometry;
   int64_t parts;  // the images are split in as many parts, whose sums are added in order
   void* partial_sums;  // workspace: parts x groups x conv_panel_channels(O / groups) x C / groups x KH KW
+  int64_t winograd;    // as above
 };
 
 // --- which source element each tap reads, for the forward pass and for its transpose ---

@@ -1,6 +1,7 @@
 #include "kernels/conv.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "ops/launch.h"
 #include "ops/ops.h"
@@ -63,10 +64,37 @@ Tensor empty_in_layout_of(const Tensor& like, const Shape& shape) {
 
 DType sum_dtype(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
 
+std::atomic<bool> winograd_on{true};
+
+// The tile of Winograd's algorithm (ConvArgs::winograd) that is the least work for one of the three passes, by shape alone;
+// 0 where the direct sum is. In multiply-adds a pair of channels: the products at the points of all tiles, an element's
+// transformation, which is shared by the channels of the other side, and a weight's. The products run at 0.85 of the direct
+// sum's rate, being short.
+int64_t winograd_tile(const Tensor& input, const Shape& weight, const Shape& output, const ConvGeometry& g) {
+  if (!winograd_on.load(std::memory_order_relaxed) || !input.device().is_cpu() || input.dtype() != DType::f32) return 0;
+  if (weight[2] != 3 || weight[3] != 3) return 0;
+  for (int d = 0; d < 2; ++d)
+    if (g.stride[d] != 1 || g.dilation[d] != 1) return 0;
+  constexpr int64_t kLeastChannels = 32;
+  const int64_t read = weight[1], written = weight[0] / g.groups;
+  if (read < kLeastChannels || written < kLeastChannels) return 0;
+  constexpr double kTransform = 8, kWeightTransform = 16, kRate = 0.85;
+  const double shared = kTransform * (1.0 / static_cast<double>(read) + 1.0 / static_cast<double>(written));
+  double least = kRate * 9 * static_cast<double>(output[0] * output[2] * output[3]);
+  int64_t best = 0;
+  for (const int64_t m : {4, 2}) {
+    const int64_t tiles = output[0] * ((output[2] + m - 1) / m) * ((output[3] + m - 1) / m);
+    const double work = static_cast<double>((m + 2) * (m + 2)) * (static_cast<double>(tiles) * (1 + shared) + kWeightTransform);
+    if (work < least) least = work, best = m;
+  }
+  return best;
+}
+
 // The panels of weights for writing `written` channels a group.
-Tensor panels_for(const Tensor& weight, int64_t groups, int64_t written) {
-  const int64_t per_channel = weight.numel() / (written * groups);
-  return make_empty({conv_panel_channels(written) * groups * per_channel}, sum_dtype(weight.dtype()), weight.device());
+Tensor panels_for(const Tensor& weight, int64_t groups, int64_t written, int64_t winograd) {
+  const int64_t read = weight.numel() / (written * groups * weight.size(2) * weight.size(3));
+  const int64_t points = conv_panel_points(weight.size(2), weight.size(3), winograd);
+  return make_empty({conv_panel_channels(written) * groups * read * points}, sum_dtype(weight.dtype()), weight.device());
 }
 
 Tensor weight_gradient(const Tensor& input, const Tensor& grad_output, const Shape& weight_shape, const ConvGeometry& g);
@@ -81,10 +109,11 @@ Tensor forward(const char* op, const Tensor& input, const Tensor& weight, const 
                     output_size(input.size(3), weight.size(3), g, 1)};
   Tensor out = empty_in_layout_of(input, shape);
   if (out.numel() > 0) {
-    const Tensor panels = weight.numel() > 0 ? panels_for(weight, g.groups, weight.size(0) / g.groups) : Tensor();
+    const int64_t winograd = winograd_tile(input, weight.shape(), shape, g);
+    const Tensor panels = weight.numel() > 0 ? panels_for(weight, g.groups, weight.size(0) / g.groups, winograd) : Tensor();
     launch(&KernelTable::conv2d_forward, input.device(),
            ConvArgs{input.view(), weight.view(), bias ? bias->view() : View{}, out.view(), g,
-                    panels.defined() ? panels.data() : nullptr});
+                    panels.defined() ? panels.data() : nullptr, winograd});
   }
   if (records(input, weight, bias))
     record(op, out, {input, weight, bias}, [x = save(input), w = save(weight), g](GradCall& c) {
@@ -100,10 +129,11 @@ Tensor input_gradient(const char* op, const Tensor& grad_output, const Tensor& w
                       const Shape& input_shape, const ConvGeometry& g) {
   Tensor out = empty_in_layout_of(grad_output, input_shape);
   if (out.numel() > 0) {
-    const Tensor panels = weight.numel() > 0 ? panels_for(weight, g.groups, weight.size(1)) : Tensor();
+    const int64_t winograd = winograd_tile(grad_output, weight.shape(), input_shape, g);
+    const Tensor panels = weight.numel() > 0 ? panels_for(weight, g.groups, weight.size(1), winograd) : Tensor();
     launch(&KernelTable::conv2d_backward_input, grad_output.device(),
            ConvArgs{out.view(), weight.view(), bias ? bias->view() : View{}, grad_output.view(), g,
-                    panels.defined() ? panels.data() : nullptr});
+                    panels.defined() ? panels.data() : nullptr, winograd});
   }
   if (records(grad_output, weight, bias))
     record(op, out, {grad_output, weight, bias}, [y = save(grad_output), w = save(weight), g](GradCall& c) {
@@ -122,17 +152,19 @@ Tensor input_gradient(const char* op, const Tensor& grad_output, const Tensor& w
 }
 
 // Parts that the pixels are split into, where channels alone make too few tasks: the kernels' tiles of (channel, tap) x
-// output channels, and how many of them keep a large machine busy. By shape alone, so that the sums are the same anywhere.
-int64_t weight_gradient_parts(Device device, const Shape& grad_output, const Shape& weight, int64_t groups) {
+// output channels, and how many of them keep a large machine busy; each has a block of pixels, or of Winograd's tiles, at
+// least. By shape alone, so that the sums are the same anywhere.
+int64_t weight_gradient_parts(Device device, const Shape& grad_output, const Shape& weight, int64_t groups, int64_t winograd) {
   struct Split {
     int64_t tasks, task_flops, rows, channels, pixels;
   };
   const Split split = device.is_cpu() ? Split{16, 2'000'000, 640, 128, 512} : Split{512, 1'000'000, 64, 64, 256};
+  const int64_t block = winograd ? 64 * winograd * winograd : split.pixels;
   const int64_t pixels = grad_output[0] * grad_output[2] * grad_output[3];
   const int64_t rows = weight[1] * weight[2] * weight[3], written = weight[0] / groups;
   const int64_t tiles = groups * ((rows + split.rows - 1) / split.rows) * ((written + split.channels - 1) / split.channels);
   const int64_t work = 2 * pixels * rows * written / split.task_flops;
-  return std::max<int64_t>(1, std::min({(split.tasks + tiles - 1) / tiles, pixels / split.pixels, work}));
+  return std::max<int64_t>(1, std::min({(split.tasks + tiles - 1) / tiles, pixels / block, work}));
 }
 
 Tensor weight_gradient(const Tensor& input, const Tensor& grad_output, const Shape& weight_shape, const ConvGeometry& g) {
@@ -140,12 +172,13 @@ Tensor weight_gradient(const Tensor& input, const Tensor& grad_output, const Sha
   if (grad_output.numel() == 0 || input.numel() == 0) {
     fill_(out, int64_t{0});
   } else if (out.numel() > 0) {
-    const int64_t parts = weight_gradient_parts(input.device(), grad_output.shape(), weight_shape, g.groups);
+    const int64_t winograd = winograd_tile(input, weight_shape, grad_output.shape(), g);
+    const int64_t parts = weight_gradient_parts(input.device(), grad_output.shape(), weight_shape, g.groups, winograd);
     const int64_t columns = conv_panel_channels(weight_shape[0] / g.groups) * g.groups;
     const Tensor partial = make_empty({parts, columns, weight_shape[1], weight_shape[2], weight_shape[3]},
                                       sum_dtype(input.dtype()), input.device());
     launch(&KernelTable::conv2d_backward_weight, input.device(),
-           ConvWeightArgs{input.view(), grad_output.view(), out.view(), g, parts, partial.data()});
+           ConvWeightArgs{input.view(), grad_output.view(), out.view(), g, parts, partial.data(), winograd});
   }
   if (records(input, grad_output))
     record("conv_backward_weight", out, {input, grad_output}, [x = save(input), y = save(grad_output), g](GradCall& c) {
@@ -218,6 +251,9 @@ Tensor conv_transpose(int dims, const Tensor& input, const Tensor& weight, const
 }
 
 }  // namespace
+
+bool winograd_enabled() { return winograd_on.load(std::memory_order_relaxed); }
+void set_winograd_enabled(bool on) { winograd_on.store(on, std::memory_order_relaxed); }
 
 Tensor conv1d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
               const Shape& padding, const Shape& dilation, int64_t groups) {

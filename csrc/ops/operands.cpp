@@ -361,7 +361,9 @@ void describe(const char* kernel, const ConvArgs& a, Operands& o) {
   if (a.panels) {
     const int64_t groups = a.geometry.groups, per_group = a.weight.shape[0] / groups, depth = a.weight.shape[1];
     const int64_t to = forward ? per_group : depth, from = forward ? depth : per_group;
-    o.update(a.panels, groups * conv_panel_channels(to) * from * a.weight.shape[2] * a.weight.shape[3], wide(a.weight.dtype));
+    o.update(a.panels,
+             groups * conv_panel_channels(to) * from * conv_panel_points(a.weight.shape[2], a.weight.shape[3], a.winograd),
+             wide(a.weight.dtype));
   }
   o.flops = conv_flops(a.output, a.weight);
 }

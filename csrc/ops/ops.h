@@ -340,6 +340,9 @@ void optimizer_step(const std::string& rule, const TensorList& params, const Ten
 // Scales all gradients so that their norm, as one vector, is at most max_norm; returns the norm they had (0-d).
 Tensor clip_grad_norm_(const TensorList& grads, double max_norm, double norm_type, bool error_if_nonfinite);
 // --- conv.cpp ---
+// Whether convolutions of 3 x 3 taps on the CPU may use Winograd's algorithm.
+bool winograd_enabled();
+void set_winograd_enabled(bool on);
 // stride, padding and dilation: one value, or one a dimension. Weights (O, C / groups, kernel...).
 Tensor conv1d(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias, const Shape& stride,
               const Shape& padding, const Shape& dilation, int64_t groups);

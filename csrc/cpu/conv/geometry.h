@@ -4,6 +4,9 @@
 
 namespace FASTDL_CPU_NAMESPACE {
 
+FASTDL_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+FASTDL_INLINE int64_t clamped(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
+
 // A box of elements to write: images x rows x columns.
 struct ConvBlock {
   int64_t image, images, row, rows, column, columns;

@@ -9,6 +9,8 @@
 //  Dukhan, "The indirect convolution algorithm", 2019.)
 #include "cpu/conv/by_pixels.h"
 #include "cpu/conv/pack.h"
+#include "cpu/conv/pack_weight.h"
+#include "cpu/conv/winograd.h"
 #include "cpu/gemm/gemm.h"
 #include "cpu/kernels/level.h"
 
@@ -23,25 +25,11 @@ constexpr int64_t kChannelsPerTask = 128;
 constexpr int64_t kTasksWanted = 16;
 constexpr int64_t kTaskFlops = 2'000'000;
 
-FASTDL_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-FASTDL_INLINE int64_t clamped(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
-
-struct Channels {  // of the source, in blocks
-  int64_t total, count;
-  FASTDL_INLINE int64_t begin(int64_t i) const { return i * total / count; }
-};
-
 // panels[group][block][tile][step][vectors of the tile]
 template <class T, class S> void pack_weight(const ConvPass& pass, const Channels& blocks, T* panels) {
-  using V = compute_vector<T>;
-  constexpr int L = lanes<V>;
-  const View& weight = pass.args.weight;
-  const int64_t taps = pass.h.taps * pass.w.taps, row = weight.strides[2], column = weight.strides[3];
+  constexpr int L = lanes<compute_vector<T>>;
+  const int64_t taps = pass.h.taps * pass.w.taps;
   const ChannelTiles tiles(pass.written, L);
-  const int64_t group_stride = weight.shape[0] / pass.args.geometry.groups * weight.strides[0];
-  // (channel, tap) adjacent in memory, so that squares can be transposed in registers.
-  const bool adjacent = taps == weight.shape[2] * weight.shape[3] && column == 1 && row == weight.shape[3] &&
-                        pass.read_stride == taps && pass.h.tap_step == 1 && pass.w.tap_step == 1;
   const int64_t grain = grain_for(pass.read * taps * L * static_cast<int64_t>(sizeof(T)));
   parallel_for(pass.args.geometry.groups * tiles.vectors, grain, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
@@ -49,34 +37,12 @@ template <class T, class S> void pack_weight(const ConvPass& pass, const Channel
       const int vector = static_cast<int>(task % tiles.vectors);
       int tile = 0;
       while (tile + 1 < tiles.count() && tiles.first(tile + 1) <= vector) ++tile;
-      const int width = tiles.width(tile);
-      const int64_t lanes_used = clamped(pass.written - vector * L, 0, L);
-      const S* from = weight.as<S>() + group * group_stride + vector * L * pass.written_stride;
+      const int64_t row = tiles.width(tile) * L;
       for (int64_t block = 0; block < blocks.count; ++block) {
-        const int64_t c0 = blocks.begin(block), c1 = blocks.begin(block + 1), steps = (c1 - c0) * taps;
-        T* out = panels + (group * pass.read + c0) * taps * tiles.vectors * L + tiles.first(tile) * L * steps +
-                 (vector - tiles.first(tile)) * L;
-        if (adjacent) {
-          for (int64_t k = 0; k < steps; k += L) {
-            const int64_t count = clamped(steps - k, 0, L);
-            const S* at = from + c0 * taps + k;
-            V square[L];
-#pragma GCC unroll 16
-            for (int i = 0; i < L; ++i) square[i] = V{};
-            for (int i = 0; i < lanes_used; ++i)
-              square[i] =
-                  count == L ? load_as<V>(at + i * pass.written_stride) : load_as_n<V>(at + i * pass.written_stride, count);
-            transpose(square);
-            for (int64_t i = 0; i < count; ++i) store<V>(out + (k + i) * width * L, square[i]);
-          }
-          continue;
-        }
-        for (int64_t c = c0; c < c1; ++c)
-          for (int64_t p = 0; p < pass.h.taps; ++p)
-            for (int64_t q = 0; q < pass.w.taps; ++q, out += width * L) {
-              const S* at = from + c * pass.read_stride + pass.h.tap(p) * row + pass.w.tap(q) * column;
-              for (int i = 0; i < L; ++i) out[i] = i < lanes_used ? to_compute(at[i * pass.written_stride]) : 0;
-            }
+        const int64_t c0 = blocks.begin(block), c1 = blocks.begin(block + 1);
+        T* const out = panels + ((group * pass.read + c0) * tiles.vectors + tiles.first(tile) * (c1 - c0)) * taps * L +
+                       (vector - tiles.first(tile)) * L;
+        pack_weight_vector<T, S>(pass, group, vector, c0, c1, out, row);
       }
     }
   });
@@ -234,6 +200,7 @@ template <class S> void forward(const ConvArgs& a) {
                       a.weight.shape[0] / a.geometry.groups,
                       a.weight.strides[1],
                       a.weight.strides[0]};
+  if (a.winograd) return conv_winograd(pass);
   if (!multiply<S>(pass)) run_pass<T, S>(pass, static_cast<T*>(a.panels));
 }
 template <class S> void backward_input(const ConvArgs& a) {
@@ -249,7 +216,8 @@ template <class S> void backward_input(const ConvArgs& a) {
                           a.weight.shape[1],
                           a.weight.strides[0],
                           a.weight.strides[1]};
-      if (!multiply<S>(pass)) run_pass<T, S>(pass, static_cast<T*>(a.panels));
+      if (a.winograd) conv_winograd(pass);
+      else if (!multiply<S>(pass)) run_pass<T, S>(pass, static_cast<T*>(a.panels));
     }
 }
 

@@ -19,9 +19,6 @@ constexpr int64_t kTaskFlops = 2'000'000;
 constexpr int kMaxTogether = 4;  // written channels of a tile
 constexpr bool kManyRegisters = FASTDL_VECTOR_BYTES == 64;
 
-FASTDL_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-FASTDL_INLINE int64_t clamped(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
-
 // Strips of a block: element (row r, column c) of the padded window, relative to its first, is in the strip of phase
 // (r mod stride, c mod stride), at (r / stride) * length + c / stride.
 struct Strips {
@@ -255,7 +252,7 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
   using T = lane_t<compute_vector<S>>;
   constexpr int L = lanes<compute_vector<S>>;
   const View &x = a.input, &dy = a.grad_output, &dw = a.grad_weight;
-  const ConvArgs forward{x, dw, {}, dy, a.geometry, nullptr};
+  const ConvArgs forward{x, dw, {}, dy, a.geometry, nullptr, 0};
   const ConvAxis h = forward_axis(forward, 0), w = forward_axis(forward, 1);
   const int64_t taps = h.taps * w.taps, groups = a.geometry.groups, read = dw.shape[1], written = dw.shape[0] / groups;
   const ConvBlocks blocks(dy.shape[0], h.count, w.count, kPixelsPerBlock);

@@ -5,6 +5,7 @@
 // 2 N O OH OW (C / groups) KH KW FLOP; reads both operands once for each 512 rows or 128 channels.
 #include "cpu/conv/by_pixels.h"
 #include "cpu/conv/pack.h"
+#include "cpu/conv/winograd.h"
 #include "cpu/gemm/gemm.h"
 #include "cpu/kernels/level.h"
 
@@ -16,9 +17,6 @@ constexpr int64_t kPixelsPerBlock = 512;
 constexpr int64_t kRowsPerTask = 640;
 constexpr int64_t kSourceBytes = 384 << 10;
 constexpr int64_t kChannelsPerTask = 128;
-
-FASTDL_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-FASTDL_INLINE int64_t clamped(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
 
 // With one tap it is the matrix product of the output's gradient (channels x pixels) and the input (pixels x channels):
 // added up image by image, or, with channels innermost, one product over all images' pixels.
@@ -58,14 +56,12 @@ template <class S> bool multiply(const ConvWeightArgs& a) {
   return true;
 }
 
-template <class S> void backward_weight(const ConvWeightArgs& a) {
+// The partial sums: [part][group][channel][tap][written channels, in vectors].
+template <class S> void sum_blocks(const ConvWeightArgs& a) {
   using T = lane_t<compute_vector<S>>;
-  using V = compute_vector<S>;
-  constexpr int L = lanes<V>;
-  if (a.grad_weight.shape[0] / a.geometry.groups <= L / 4) return conv_weight_by_pixels(a);
-  if (multiply<S>(a)) return;
+  constexpr int L = lanes<compute_vector<S>>;
   const View &x = a.input, &dy = a.grad_output, &dw = a.grad_weight;
-  const ConvArgs forward{x, dw, {}, dy, a.geometry, nullptr};
+  const ConvArgs forward{x, dw, {}, dy, a.geometry, nullptr, 0};
   const ConvAxis h = forward_axis(forward, 0), w = forward_axis(forward, 1);
   const int64_t taps = h.taps * w.taps, groups = a.geometry.groups;
   const int64_t read = dw.shape[1], written = dw.shape[0] / groups;
@@ -131,10 +127,20 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
       tile_sums += (rows + kMaxConvTileRows) * width * L;
     }
   });
+}
 
-  // (group, channel) planes of taps x channels: add the parts, transpose into the weight's layout.
+// Adds the parts and transposes each channel's taps x channels into the weight's layout.
+template <class S> void add_parts(const ConvWeightArgs& a) {
+  using V = compute_vector<S>;
+  using T = lane_t<V>;
+  constexpr int L = lanes<V>;
+  const View& dw = a.grad_weight;
+  const int64_t groups = a.geometry.groups, taps = dw.shape[2] * dw.shape[3], read = dw.shape[1];
+  const int64_t written = dw.shape[0] / groups, row_stride = ceil_div(written, L) * L,
+                part_size = groups * read * taps * row_stride;
+  T* const partial = static_cast<T*>(a.partial_sums);
   const bool merged = dw.strides[2] == dw.shape[3] * dw.strides[3];
-  const int64_t runs = merged ? 1 : h.taps, length = taps / runs;
+  const int64_t runs = merged ? 1 : dw.shape[2], length = taps / runs;
   parallel_for(
       groups * read, grain_for(a.parts * taps * row_stride * static_cast<int64_t>(sizeof(T))), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
@@ -148,6 +154,17 @@ template <class S> void backward_weight(const ConvWeightArgs& a) {
                              dw.strides[3], dw.strides[0]);
         }
       });
+}
+
+template <class S> void backward_weight(const ConvWeightArgs& a) {
+  if (a.winograd) {
+    conv_weight_winograd(a);
+  } else {
+    if (a.grad_weight.shape[0] / a.geometry.groups <= lanes<compute_vector<S>> / 4) return conv_weight_by_pixels(a);
+    if (multiply<S>(a)) return;
+    sum_blocks<S>(a);
+  }
+  add_parts<S>(a);
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ template <class T> __global__ void __launch_bounds__(kBlock)
 template <class T> void backward_weight(const Context& context, const ConvWeightArgs& a) {
   using Sum = SumOf<T>;
   const View &x = a.input, &dy = a.grad_output, &dw = a.grad_weight;
-  const ConvArgs forward{x, dw, {}, dy, a.geometry, nullptr};
+  const ConvArgs forward{x, dw, {}, dy, a.geometry, nullptr, 0};
   const ConvAxis h = forward_axis(forward, 0), w = forward_axis(forward, 1);
   const int64_t groups = a.geometry.groups, written = dw.shape[0] / groups;
   const ConvPixels pixels(dy.shape[0], h, w);

@@ -72,6 +72,9 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         ShapeError: operands that do not fit together, or a kernel larger than the padded input.
         DTypeError: operands of several dtypes, or integers.
 
+    Float32 convolutions of 3x3 taps and stride 1 on the CPU may be computed by Winograd's algorithm: what that means for
+    rounding errors and NaN, and the switch that turns it off, are in `fastdl.backends.cpu`.
+
     Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
 
     >>> F.conv2d(fd.ones(1, 3, 8, 8), fd.ones(16, 3, 3, 3), stride=2, padding=1).shape
