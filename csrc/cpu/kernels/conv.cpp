@@ -18,10 +18,15 @@ namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
 constexpr int kSourceScratch = 3, kSumsScratch = 4, kOffsetScratch = 5;
-constexpr int64_t kPixelsPerBlock = 512;
+// Pixels of a block and channels that a task writes. With one tap the source is used for its channels alone: more of those.
+// With few steps writing is what counts: large blocks, so that few cache lines are shared by two tasks.
+constexpr int64_t kFewSteps = 64;
+FASTDL_INLINE int64_t pixels_per_block(int64_t taps, int64_t steps) {
+  return taps == 1 ? 256 : steps <= kFewSteps ? 1024 : 512;
+}
+FASTDL_INLINE int64_t channels_per_task(int64_t taps) { return taps == 1 ? 256 : 128; }
 constexpr int64_t kStepsPerBlock = 512;
 constexpr int64_t kSourceBytes = 384 << 10;   // of a packed block: it stays in L2 beside the panels
-constexpr int64_t kChannelsPerTask = 128;
 constexpr int64_t kTasksWanted = 16;
 constexpr int64_t kTaskFlops = 2'000'000;
 
@@ -55,7 +60,7 @@ template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
   const ConvGeometry& geometry = pass.args.geometry;
   const ConvAxis &h = pass.h, &w = pass.w;
   const int64_t taps = h.taps * w.taps;
-  const ConvBlocks blocks(pass.dest.shape[0], h.count, w.count, kPixelsPerBlock);
+  const ConvBlocks blocks(pass.dest.shape[0], h.count, w.count, pixels_per_block(taps, taps * pass.read));
   if (blocks.images * blocks.rows * blocks.columns == 0) return;
 
   const int64_t plane = taps > 0 ? blocks.max_source(h, w) : 1;
@@ -72,7 +77,7 @@ template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
   const int64_t pixel_tasks = blocks.count() * geometry.groups;
   const int64_t flops = 2 * blocks.max_pixels() * channels.total * taps * pass.written;
   const int64_t wanted = clamped(ceil_div(kTasksWanted, pixel_tasks), 1, clamped(flops / kTaskFlops, 1, tiles.count()));
-  const int64_t most = clamped(kChannelsPerTask / (2 * L), 1, tiles.count());
+  const int64_t most = clamped(channels_per_task(taps) / (2 * L), 1, tiles.count());
   const int64_t tile_parts = wanted > ceil_div(tiles.count(), most) ? wanted : ceil_div(tiles.count(), most);
 
   const auto task = [&](int64_t index) {
@@ -140,10 +145,11 @@ template <class T, class S> void run_pass(const ConvPass& pass, T* panels) {
 }
 
 // A kernel of one tap is a matrix product: of the weight and each image's (channels x pixels), or, with channels innermost,
-// of all images' (pixels x channels) and the weight. Small images lose more to packing than they gain.
+// of all images' (pixels x channels) and the weight. Small images lose more to packing than they gain, and more so where the
+// sums are long: what the direct pass loses is the transposing of its results. (Products of 16-bit floats are faster.)
 template <class S> bool multiply(const ConvPass& pass) {
   using T = lane_t<compute_vector<S>>;
-  constexpr int64_t kLeastPixels = 128, kLeastChannels = 16;
+  constexpr int64_t kLeastPixels = 128, kLeastChannels = 16, kFewPixels = 256, kDeepSum = 512;
   const View &source = pass.source, &dest = pass.dest, &weight = pass.args.weight, &bias = pass.args.bias;
   const int64_t images = dest.shape[0], width = dest.shape[3], pixels = dest.shape[2] * width,
                 groups = pass.args.geometry.groups;
@@ -153,7 +159,8 @@ template <class S> bool multiply(const ConvPass& pass) {
     if (pass.args.geometry.stride[d] != 1 || pass.args.geometry.padding[d] != 0) return false;
   const auto rows_merge = [&](const View& v) { return v.strides[2] == width * v.strides[3]; };
   if (!rows_merge(source) || !rows_merge(dest)) return false;
-  const bool planes = source.strides[3] == 1 && dest.strides[3] == 1 && pixels >= kLeastPixels;
+  const bool deep = pass.read >= kDeepSum && sizeof(S) >= 4;
+  const bool planes = source.strides[3] == 1 && dest.strides[3] == 1 && pixels >= (deep ? kFewPixels : kLeastPixels);
   const bool innermost = source.strides[1] == 1 && dest.strides[1] == 1 && source.strides[0] == pixels * source.strides[3] &&
                          dest.strides[0] == pixels * dest.strides[3];
   if (!planes && !innermost) return false;
