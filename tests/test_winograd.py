@@ -1,5 +1,7 @@
 """Winograd's convolutions: their error on ResNet-50's sizes, every layout and odd size, the switch, threads, NaN, capture."""
 
+import functools
+
 import numpy as np
 import pytest
 from test_conv import channels_last, operands, reference, run
@@ -40,11 +42,20 @@ def settings():
     fd.set_num_threads(threads)
 
 
-def results(case, layout="contiguous", seed=1):
-    rng = np.random.default_rng(seed)
+@functools.cache
+def problem(case):
+    """Operands and the output's gradient; the output and the gradients by the plain formula in float64 and in float32."""
+    rng = np.random.default_rng(1)
     arrays = [a.astype(np.float32) for a in operands(case, rng)]
-    gy = rng.standard_normal(F.conv2d(*map(fd.tensor, arrays), *case[2:]).shape).astype(np.float32)
-    return arrays, gy, run(case, arrays, gy, fd.float32, LAYOUTS[layout])[1]
+    wide = [a.astype(np.float64) for a in arrays]
+    gy, *expected = reference(*wide, lambda shape: rng.standard_normal(shape).astype(np.float32), *case[2:])
+    gy = gy.astype(np.float32)
+    return arrays, gy, expected, reference(*arrays, lambda _: gy, *case[2:])[1:]
+
+
+def results(case, layout="contiguous"):
+    arrays, gy, *_ = problem(case)
+    return run(case, arrays, gy, fd.float32, LAYOUTS[layout])[1]
 
 
 @pytest.mark.parametrize("level", ["base", "avx2", "avx512"])
@@ -53,11 +64,9 @@ def test_values_and_gradients(case, level):
     if level not in _C.cpu_levels():
         pytest.skip("not built, or not on this machine")
     _C.set_cpu_level(level)
+    _, _, expected, plain = problem(case)
     for layout in LAYOUTS:
-        arrays, gy, got = results(case, layout)
-        _, *expected = reference(*(a.astype(np.float64) for a in arrays), lambda _, gy=gy: gy, *case[2:])
-        _, *plain = reference(*arrays, lambda _, gy=gy: gy, *case[2:])
-        for name, g, e, p in zip(("y", "x", "w", "b"), got, expected, plain, strict=True):
+        for name, g, e, p in zip(("y", "x", "w", "b"), results(case, layout), expected, plain, strict=True):
             allowed = 8 * np.abs(p - e).max() + 1e-6 * np.abs(e).max()
             assert np.abs(g - e).max() <= allowed, (name, layout)
 
@@ -66,11 +75,10 @@ def test_values_and_gradients(case, level):
 def test_error_against_the_direct_sum(channels, size):
     """At most 8 times the plain formula's, in the largest error and in the root of the mean square."""
     case = ((4, channels, channels, size, size), (3, 3), 1, 1, 1, 1)
-    arrays, gy, got = results(case)
-    _, *expected = reference(*(a.astype(np.float64) for a in arrays), lambda _: gy, *case[2:])
-    _, *plain = reference(*arrays, lambda _: gy, *case[2:])
+    _, _, expected, plain = problem(case)
+    got = results(case)
     fd.backends.cpu.winograd = False
-    direct = results(case)[2]
+    direct = results(case)
     for name, g, e, p, d in zip(("y", "x", "w"), got, expected, plain, direct, strict=False):
         assert not np.array_equal(g, d), f"{name}: not Winograd's algorithm"
         assert np.abs(g - e).max() <= 8 * np.abs(p - e).max(), name
@@ -80,13 +88,13 @@ def test_error_against_the_direct_sum(channels, size):
 
 def test_switch():
     case = CASES[0]
-    on = results(case)[2]
+    on = results(case)
     fd.backends.cpu.winograd = False
     assert fd.backends.cpu.winograd is False
-    off = results(case)[2]
+    off = results(case)
     assert not any(np.array_equal(a, b) for a, b in zip(on[:3], off[:3], strict=True))
     fd.backends.cpu.winograd = True
-    assert all(np.array_equal(a, b) for a, b in zip(on, results(case)[2], strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(on, results(case), strict=True))
     with pytest.raises(TypeError, match="expected True or False, got 1"):
         fd.backends.cpu.winograd = 1
 
@@ -96,7 +104,7 @@ def test_same_bits_at_any_number_of_threads(case):
     runs = []
     for threads in (1, 2, 3):
         fd.set_num_threads(threads)
-        runs.append(results(case)[2])
+        runs.append(results(case))
     for other in runs[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(runs[0], other, strict=True))
 
