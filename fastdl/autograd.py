@@ -366,7 +366,7 @@ class Function:
         recorded = [
             new
             for new, old in zip(outs, (outputs,) if single else outputs)
-            if isinstance(new, Tensor) and new.dtype.is_floating_point and id(old) not in plain
+            if isinstance(new, Tensor) and (new.is_floating_point() or new.is_complex()) and id(old) not in plain
         ]
         positions = [i for i, o in enumerate(outs) if any(o is r for r in recorded)]
         count = len(outs)

@@ -89,7 +89,8 @@ def to_text(self):
     if self.numel() == 0:
         text = "[]" if self.ndim == 1 else f"[], size={self.shape}"
     notes = ""
-    if self.dtype not in (_C.default_dtype(), _C.int64, _C.bool):
+    number = _C.promote_types(_C.default_dtype(), _C.complex64) if self.dtype.is_complex else _C.default_dtype()
+    if self.dtype not in (number, _C.int64, _C.bool):
         notes += f", dtype=fastdl.{self.dtype.name}"
     if self.requires_grad:
         notes += ", requires_grad=True" if self.is_leaf else f", grad_fn={self.grad_fn!r}"

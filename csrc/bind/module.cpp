@@ -8,6 +8,7 @@
 #include "bind/convert.h"
 #include "bind/dlpack.h"
 #include "bind/errors.h"
+#include "bind/complex.h"
 #include "bind/interop.h"
 #include "bind/module_type.h"
 #include "bind/observe.h"
@@ -107,6 +108,7 @@ PYBIND11_MODULE(_C, m) {
     throw py::error_already_set();
   bind::init_types(m.ptr());
   bind::init_interop(m.ptr());
+  bind::init_complex(m.ptr());
   bind::init_dlpack(m.ptr());
   bind::init_observe(m.ptr());
   bind::init_autograd(m.ptr());
