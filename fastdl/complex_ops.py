@@ -54,7 +54,7 @@ def pairs(x, dtype, device=None):
     return _C.tensor_from([x.real, x.imag], dtype, device)
 
 
-_number = type(0j)
+_number = complex
 
 
 def _zeros(x):
@@ -251,8 +251,7 @@ def tensor_from(op, data, dtype, device):
                 raise TypeError("tensor: expected numbers")
             single = not hasattr(data, "dtype") and _C.default_dtype() is not _C.float64
             parts = _C.float32 if single or array.dtype == "complex64" else _C.float64
-            array = numpy.ascontiguousarray(array.astype("complex128" if parts is _C.float64 else "complex64"))
-            data = from_buffer(op, array)
+            data = from_buffer(op, array.astype("complex128" if parts is _C.float64 else "complex64", order="C"))
     out = _C.to_device(data, device or (data.device if _is_complex(data) else _C.default_device()), False)
     out = out if dtype is None else _C.to_dtype(out, dtype)
     return out.detach().clone() if out is data or _is_complex(data) else out
@@ -372,7 +371,9 @@ def _in_place(op, input, **arguments):
     return _write(op, input, OPS[op.removesuffix("_")](op.removesuffix("_"), source, **arguments))
 
 
-for _name in "add sub mul div pow exp log sqrt reciprocal square masked_fill index_put index_add scatter scatter_add".split():
+for (
+    _name
+) in "add sub mul div pow exp log sqrt reciprocal square masked_fill index_put index_add scatter scatter_add".split():
     OPS[f"{_name}_"] = _in_place
 
 
@@ -440,7 +441,7 @@ def square(op, input):
 def pow(op, input, other):
     if isinstance(other, (int, float)) and other == int(other) and abs(other) <= 64:
         return _integer_power(input, int(other))
-    if other == 0.5 and not isinstance(other, Tensor):
+    if isinstance(other, float) and other == 0.5:
         return sqrt(op, input)
     z, w = map(_C.as_complex, _operands(input, other))
     zero = _C.eq(z, 0)  # its logarithm is not finite
@@ -640,7 +641,9 @@ def index_add(op, input, dim, index, source, alpha):
 
 @_op
 def index_put(op, input, indices, values, accumulate):
-    return _by_parts(op, input, indices=indices, values=pairs(values, part_dtype(input), input.device), accumulate=accumulate)
+    return _by_parts(
+        op, input, indices=indices, values=pairs(values, part_dtype(input), input.device), accumulate=accumulate
+    )
 
 
 # --- products and sums ---

@@ -120,7 +120,7 @@ class ComplexTensor(Tensor):
 
 
 _DTYPES = {_C.float32: _C.complex64, _C.float64: _C.complex128}
-_number = type(0j)
+_number = complex
 
 
 def _numbers(parts, depth):

@@ -1,7 +1,21 @@
 """Element types, devices and memory formats."""
 
 from . import _C
-from ._C import bfloat16, bool, complex64, complex128, device, dtype, float16, float32, float64, int8, int32, int64, uint8
+from ._C import (
+    bfloat16,
+    bool,
+    complex64,
+    complex128,
+    device,
+    dtype,
+    float16,
+    float32,
+    float64,
+    int8,
+    int32,
+    int64,
+    uint8,
+)
 
 __all__ = [
     "bfloat16",

@@ -376,7 +376,9 @@ def _sum_to_size(self, *size):
 
 
 def _no_imaginary_parts(self):
-    raise _C.DTypeError(f"imag: {self.dtype} has no imaginary parts; real numbers are complex with .to(fastdl.complex64)")
+    raise _C.DTypeError(
+        f"imag: {self.dtype} has no imaginary parts; real numbers are complex with .to(fastdl.complex64)"
+    )
 
 
 def _hardshrink(self, lambd=0.5):

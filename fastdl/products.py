@@ -28,8 +28,8 @@ ger = outer
 
 
 def vdot(input, other):
-    """`dot`: numbers here are real."""
-    return _C.dot(input, other)
+    """`dot` of the conjugate of `input` with `other`."""
+    return _C.dot(input.conj(), other)
 
 
 def inner(input, other):

@@ -179,7 +179,9 @@ def istft(
             )
         input = view_as_complex(input.contiguous())
     if input.ndim not in (2, 3):
-        raise ShapeError(f"istft: expected (frequencies, frames) or (batch, frequencies, frames), got {list(input.shape)}")
+        raise ShapeError(
+            f"istft: expected (frequencies, frames) or (batch, frequencies, frames), got {list(input.shape)}"
+        )
     hop = n_fft // 4 if hop_length is None else hop_length
     width = n_fft if win_length is None else win_length
     if n_fft < 1 or not 0 < hop <= width <= n_fft:
