@@ -23,7 +23,8 @@ class _Mode:
                 return function(*args, **kwargs)
 
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # functools would double the import time
-            setattr(wrapper, name, getattr(function, name, None))
+            if hasattr(function, name):  # a module, say, has no name
+                setattr(wrapper, name, getattr(function, name))
         wrapper.__wrapped__ = function
         return wrapper
 

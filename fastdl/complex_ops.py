@@ -309,10 +309,22 @@ def to_dtype(op, input, dtype):
         return _C.as_complex(pairs(input, _part_of(dtype)))
     if dtype is _C.bool:
         return _C.ne(input, 0)
-    import warnings
+    raise _C.DTypeError(
+        f"to: {input.dtype} to {dtype} would leave the imaginary parts out; take .real, .abs() or view_as_real()"
+    )
 
-    warnings.warn("to: the imaginary parts of complex numbers are left out", stacklevel=3)
-    return _C.to_dtype(input.real, dtype)
+
+@_op
+def view_dtype(op, input, dtype):
+    if _is_complex(input):
+        parts = _C.flatten(_C.as_real(input), -2, -1) if input.ndim else _C.as_real(input)
+        return parts.view(dtype)
+    if not input.ndim or input.shape[-1] * input.itemsize % dtype.itemsize:
+        raise _C.ShapeError(f"view: {input.dtype} {list(input.shape)} cannot be read as {dtype}")
+    parts = input.view(_part_of(dtype))
+    from .complex_tensor import view_as_complex
+
+    return view_as_complex(_C.unflatten(parts, -1, (parts.shape[-1] // 2, 2)))
 
 
 @_op
@@ -500,6 +512,19 @@ def exp(op, input):
 @_op
 def log(op, input):
     return joined(_C.log(_abs(op, input)), angle(op, input))
+
+
+@_op
+def expm1(op, input):
+    re, im = _parts(input)
+    half = _C.sin(im * 0.5)
+    return joined(_C.expm1(re) * _C.cos(im) - half * half * 2, _C.exp(re) * _C.sin(im))
+
+
+@_op
+def log1p(op, input):
+    re, im = _parts(input)
+    return joined(_C.log1p(re * (re + 2) + im * im) * 0.5, _C.atan2(im, re + 1))
 
 
 @_op

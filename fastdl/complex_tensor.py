@@ -12,6 +12,13 @@ from .tensor import DTypeError, Error, ShapeError
 __all__ = ["ComplexTensor", "complex", "polar", "view_as_complex", "view_as_real"]
 
 
+def _part(place):
+    return (
+        lambda self: _C.as_real(self).select(-1, place),
+        lambda self, value: _C.as_real(self).__setitem__((..., place), value),
+    )
+
+
 class ComplexTensor(Tensor):
     """A tensor of complex64 or complex128. Made by functions, such as `fastdl.complex`, and by ops."""
 
@@ -21,8 +28,8 @@ class ComplexTensor(Tensor):
     ndim = property(lambda self: _C.as_real(self).ndim - 1, doc="Number of dimensions.")
     dtype = property(lambda self: _DTYPES[_C.as_real(self).dtype], doc="complex64 or complex128.")
     itemsize = property(lambda self: self.dtype.itemsize, doc="Bytes of one element.")
-    real = property(lambda self: _C.as_real(self).select(-1, 0), doc="The real parts, a view.")
-    imag = property(lambda self: _C.as_real(self).select(-1, 1), doc="The imaginary parts, a view.")
+    real = property(*_part(0), doc="The real parts, a view.")
+    imag = property(*_part(1), doc="The imaginary parts, a view.")
     T = property(lambda self: self.permute(*range(self.ndim - 1, -1, -1)), doc="The dimensions in reverse order.")
     mT = property(lambda self: self.transpose(-2, -1), doc="The last two dimensions exchanged.")
     H = property(lambda self: self.transpose(0, 1).conj(), doc="A matrix transposed and conjugated.")
@@ -256,7 +263,7 @@ def view_as_complex(input):
     if not input.ndim or input.shape[-1] != 2:
         raise ShapeError(f"view_as_complex: expected a last dimension of 2, got shape {list(input.shape)}")
     strides = input.stride()
-    if strides[-1] != 1 or any(s % 2 for s in strides[:-1]) or input.storage_offset() % 2:
+    if strides[-1] != 1 or any(s % 2 for s, n in zip(strides, input.shape[:-1]) if n > 1) or input.storage_offset() % 2:
         raise ShapeError(
             f"view_as_complex: strides {strides} from place {input.storage_offset()}, expected pairs of numbers side by "
             "side, at even places; use contiguous()"

@@ -740,6 +740,8 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
     >>> fd.nan_to_num(fd.tensor([1.0, float("nan"), float("inf")]), posinf=9.0)
     tensor([1., 0., 9.])
     """
+    if input.dtype.is_complex:
+        return _into(out, _C.as_complex(nan_to_num(_C.as_real(input), nan, posinf, neginf)))
     if not input.dtype.is_floating_point:
         return _into(out, input.clone())
     largest = finfo(input.dtype).max

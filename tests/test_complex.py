@@ -51,6 +51,10 @@ CASES = [
     ("imag", lambda t, a: t.imag(a), A),
     ("exp", lambda t, a: a.exp(), A),
     ("log", lambda t, a: t.log(a), A),
+    ("expm1", lambda t, a: t.expm1(a), A),
+    ("log1p", lambda t, a: t.log1p(a), A),
+    ("nan_to_num", lambda t, a: t.nan_to_num(a, 7.0), np.where(A.real > 0, complex("nan"), A) + 1j * np.imag(B)),
+    ("addmv", lambda t, a, b, c: t.addmv(c, a, b, alpha=0.5), A, B[0], A[:, 0].copy()),
     ("log10", lambda t, a: t.log10(a), A),
     ("sqrt", lambda t, a: a.sqrt(), A),
     ("rsqrt", lambda t, a: a.rsqrt(), A),
@@ -241,8 +245,10 @@ def test_promotion():
     assert fd.promote_types(fd.complex64, fd.float64) is fd.complex128
     assert fd.result_type(z, 1.0) is fd.complex64
     assert fd.can_cast(fd.float32, fd.complex64) and not fd.can_cast(fd.complex64, fd.float32)
-    with pytest.warns(UserWarning, match="imaginary"):
-        assert z.to(fd.float32).dtype is fd.float32
+    for convert in (fd.Tensor.float, fd.Tensor.long, lambda z: z.to(fd.float64), fd.cov):
+        with pytest.raises(TypeError, match="imaginary"):  # PyTorch warns, and leaves them out
+            convert(z)
+    assert z.bool().tolist() == [True, True]
     assert z.to(w).dtype is fd.complex128
 
 
@@ -257,6 +263,9 @@ def test_memory_is_shared_with_numpy_and_with_parts():
     assert (z[2].real == 0).all() and (z[2].imag != 0).all()
     np.testing.assert_array_equal(np.asarray(z.T), array.T)
     assert memoryview(z).shape == (3, 4)
+    z.imag = fd.ones(4)
+    assert (z.imag == 1).all()
+    assert z.view(fd.float64).shape == (3, 8) and z.view(fd.float64).view(fd.complex128).shape == (3, 4)
     parts = fd.view_as_real(z)
     assert parts.shape == (3, 4, 2) and parts.data_ptr() == z.data_ptr()
     assert fd.view_as_complex(parts).data_ptr() == z.data_ptr()

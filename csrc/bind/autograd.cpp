@@ -137,7 +137,8 @@ void init_autograd(PyObject* module) {
     backward(tensors_of(tensors), tensors_of(grads), {retain_graph, create_graph});
   });
   m.def("grad", [](py::object outputs, py::object grads, py::object inputs, bool retain_graph, bool create_graph) {
-    const TensorList found = gradients(tensors_of(outputs), tensors_of(grads), tensors_of(inputs), {retain_graph, create_graph});
+    const TensorList found =
+        gradients(tensors_of(outputs), tensors_of(grads), tensors_of(inputs), {retain_graph, create_graph});
     py::tuple out(found.size());
     for (size_t i = 0; i < found.size(); ++i) out[i] = object_of(found[i], are_complex(inputs)[i]);
     return out;
@@ -170,9 +171,8 @@ void init_autograd(PyObject* module) {
                         return Tensor();
                       }));
   });
-  m.def("leaves_of", [](py::object outputs) {
-    return py::reinterpret_steal<py::object>(to_python(leaves_of(tensors_of(outputs))));
-  });
+  m.def("leaves_of",
+        [](py::object outputs) { return py::reinterpret_steal<py::object>(to_python(leaves_of(tensors_of(outputs)))); });
   m.def("detach_", [](py::object t) {
     const Tensor& x = tensor_arg(t, "detach_");
     if (x.impl()->base) throw Error("detach_: a view cannot forget its history in place; use detach()");

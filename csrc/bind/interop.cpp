@@ -138,9 +138,8 @@ PyObject* list_of(const Tensor& t, const char* data, int dim) {
 }
 
 // What f gives, or what complex numbers among the arguments make of the call that f refuses.
-template <class F>
-py::object or_complex(const char* op, const std::vector<const char*>& names, const std::vector<py::object>& arguments,
-                      const F& f) {
+template <class F> py::object or_complex(const char* op, const std::vector<const char*>& names,
+                                         const std::vector<py::object>& arguments, const F& f) {
   try {
     return py::reinterpret_steal<py::object>(wrap(f()));
   } catch (const std::exception&) {

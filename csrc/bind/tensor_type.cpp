@@ -354,9 +354,7 @@ PyObject* wrap_complex(const Tensor& pairs) {
   return alloc(complex_type, known ? ops::view(pairs, pairs.shape()) : pairs);
 }
 
-PyObject* wrap_like(PyObject* model, const Tensor& t) {
-  return t.defined() && is_complex(model) ? wrap_complex(t) : wrap(t);
-}
+PyObject* wrap_like(PyObject* model, const Tensor& t) { return t.defined() && is_complex(model) ? wrap_complex(t) : wrap(t); }
 
 Tensor number_to_tensor(PyObject* o) {
   if (PyFloat_Check(o)) return ops::scalar_tensor(PyFloat_AS_DOUBLE(o));

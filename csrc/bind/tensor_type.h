@@ -21,9 +21,7 @@ PyObject* wrap(const Tensor& t);  // the tensor's Python object: the one it has,
 PyObject* wrap_complex(const Tensor& pairs);  // a complex tensor over the same memory
 PyObject* wrap_like(PyObject* model, const Tensor& t);  // a complex tensor if `model` is one, else as `wrap`
 inline bool is_complex(PyObject* o) { return complex_type && PyType_IsSubtype(Py_TYPE(o), complex_type); }
-inline bool is_real_or_complex(PyObject* o) {
-  return Py_TYPE(o) == tensor_type || PyType_IsSubtype(Py_TYPE(o), tensor_type);
-}
+inline bool is_real_or_complex(PyObject* o) { return Py_TYPE(o) == tensor_type || PyType_IsSubtype(Py_TYPE(o), tensor_type); }
 // Whether ops may read the elements. Those of a complex tensor are pairs of numbers, of which no op knows.
 inline bool is_tensor(PyObject* o) {
   return Py_TYPE(o) == tensor_type || (PyType_IsSubtype(Py_TYPE(o), tensor_type) && !is_complex(o));
