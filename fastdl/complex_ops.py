@@ -661,7 +661,8 @@ OPS["scatter"] = OPS["scatter_add"] = _scatter
 
 @_op
 def index_add(op, input, dim, index, source, alpha):
-    return _by_parts(op, input, dim=dim, index=index, source=pairs(source, part_dtype(input)), alpha=alpha)
+    added = pairs(source, part_dtype(input))  # no dimension, as the argument of this name is elsewhere
+    return _C.as_complex(_C.index_add(_C.as_real(input), _from_front(op, dim, input.ndim), index, added, alpha))
 
 
 @_op
