@@ -66,6 +66,7 @@ _LAZY = {
     for module, names in {
         "serialize": "save load",
         "amp": "autocast clear_autocast_cache get_autocast_dtype is_autocast_cache_enabled is_autocast_enabled",
+        "complex_tensor": "complex polar view_as_complex view_as_real",
         "spectral": "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft",
         "nn.functional": "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d bilinear celu celu_ "
         "channel_shuffle conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity "

@@ -23,7 +23,8 @@ class _Mode:
                 return function(*args, **kwargs)
 
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # functools would double the import time
-            setattr(wrapper, name, getattr(function, name, None))
+            if hasattr(function, name):  # a module, say, has no name
+                setattr(wrapper, name, getattr(function, name))
         wrapper.__wrapped__ = function
         return wrapper
 
@@ -366,7 +367,7 @@ class Function:
         recorded = [
             new
             for new, old in zip(outs, (outputs,) if single else outputs)
-            if isinstance(new, Tensor) and new.dtype.is_floating_point and id(old) not in plain
+            if isinstance(new, Tensor) and (new.is_floating_point() or new.is_complex()) and id(old) not in plain
         ]
         positions = [i for i, o in enumerate(outs) if any(o is r for r in recorded)]
         count = len(outs)

@@ -1,13 +1,31 @@
 """Element types, devices and memory formats."""
 
 from . import _C
-from ._C import bfloat16, bool, device, dtype, float16, float32, float64, int8, int32, int64, uint8
+from ._C import (
+    bfloat16,
+    bool,
+    complex64,
+    complex128,
+    device,
+    dtype,
+    float16,
+    float32,
+    float64,
+    int8,
+    int32,
+    int64,
+    uint8,
+)
 
 __all__ = [
     "bfloat16",
     "bool",
     "can_cast",
+    "cdouble",
+    "cfloat",
     "channels_last",
+    "complex64",
+    "complex128",
     "contiguous_format",
     "device",
     "double",
@@ -32,6 +50,7 @@ __all__ = [
 ]  # fmt: skip
 
 float, double, half, int, long = float32, float64, float16, int32, int64
+cfloat, cdouble = complex64, complex128
 
 
 # --- what the types can hold ---
@@ -128,7 +147,7 @@ def promote_types(type1, type2):
 
 def can_cast(from_, to):
     """Whether PyTorch's rules let a result of one dtype be stored in another: floats not in ints, ints not in bools."""
-    kind = lambda t: 2 if t in _FLOATS else 0 if t is bool else 1
+    kind = lambda t: 3 if t.is_complex else 2 if t in _FLOATS else 0 if t is bool else 1
     return kind(from_) <= kind(to)
 
 

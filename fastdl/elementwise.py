@@ -75,6 +75,7 @@ __all__ = [
     "gt",
     "heaviside",
     "hypot",
+    "is_conj",
     "isclose",
     "isfinite",
     "isinf",
@@ -116,6 +117,7 @@ __all__ = [
     "reciprocal",
     "relu",
     "remainder",
+    "resolve_conj",
     "resolve_neg",
     "round",
     "rsqrt",
@@ -364,14 +366,21 @@ def frac(input, *, out=None):
 
 
 def angle(input, *, out=None):
-    """0 of numbers that are not negative, pi of negative ones, NaN of NaN."""
+    """0 of numbers that are not negative, pi of negative ones, NaN of NaN; of complex ones atan2(imag, real)."""
+    if input.dtype.is_complex:
+        return _into(out, input.angle())
     x = input if input.dtype.is_floating_point else input.to(_C.default_dtype())
     return _into(out, _C.where(_C.isnan(x), x, _C.where(_C.lt(x, 0), _PI, 0.0).to(x.dtype)))
 
 
 def conj(input):
-    """The tensor itself: there are no complex tensors."""
-    return input
+    """The complex conjugate; a real tensor itself."""
+    return input.conj() if input.dtype.is_complex else input
+
+
+def sgn(input, *, out=None):
+    """-1, 0 or 1 by the sign; of complex numbers z / |z|, and 0 of 0."""
+    return _into(out, input.sgn() if input.dtype.is_complex else _C.sign(input))
 
 
 def frexp(input):
@@ -435,7 +444,9 @@ def isneginf(input, *, out=None):
 
 
 def isreal(input):
-    """Whether x is a real number: always, there are no complex tensors."""
+    """Whether x is a real number: of complex ones, whether the imaginary part is 0."""
+    if input.dtype.is_complex:
+        return _C.eq(input.imag, 0)
     return _C.empty_like(input, _C.bool).fill_(True)
 
 
@@ -729,6 +740,8 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
     >>> fd.nan_to_num(fd.tensor([1.0, float("nan"), float("inf")]), posinf=9.0)
     tensor([1., 0., 9.])
     """
+    if input.dtype.is_complex:
+        return _into(out, _C.as_complex(nan_to_num(_C.as_real(input), nan, posinf, neginf)))
     if not input.dtype.is_floating_point:
         return _into(out, input.clone())
     largest = finfo(input.dtype).max
@@ -774,7 +787,7 @@ def lerp(input, end, weight, *, out=None):
 
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Whether |a - b| <= atol + rtol |b|; equal infinities are close, and NaN to NaN if `equal_nan`."""
-    if not (input.dtype.is_floating_point or other.dtype.is_floating_point):
+    if not any(t.is_floating_point or t.is_complex for t in (input.dtype, other.dtype)):
         input, other = input.to(_C.int64), other.to(_C.int64)
     near = _C.le(_C.abs(_C.sub(input, other)), _C.add(_C.mul(_C.abs(other), rtol), atol))
     close = _C.logical_or(_C.eq(input, other), _C.logical_and(near, _C.isfinite(other)))
@@ -798,7 +811,6 @@ def equal(input, other):
 
 # --- other names ---
 
-sgn = sign
 conj_physical = conj
 
 
@@ -807,7 +819,19 @@ def resolve_neg(input):
     return input
 
 
+def resolve_conj(input):
+    """The tensor itself: none is a view with other signs."""
+    return input
+
+
+def is_conj(input):
+    """False: no tensor is a view with other signs."""
+    return False
+
+
 Tensor.resolve_neg = resolve_neg
+Tensor.resolve_conj = resolve_conj
+Tensor.is_conj = is_conj
 arcsinh = asinh
 arccosh = acosh
 arctanh = atanh

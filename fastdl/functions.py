@@ -7,7 +7,7 @@ from .dtypes import preserve_format
 
 __all__ = [
     "arange", "as_tensor", "asarray", "detach", "e", "empty", "empty_like", "empty_permuted", "empty_strided", "eye",
-    "fill", "from_dlpack", "from_numpy", "full", "full_like", "inf", "is_complex", "is_floating_point", "is_nonzero",
+    "fill", "from_dlpack", "from_numpy", "full", "full_like", "imag", "inf", "is_complex", "is_floating_point", "is_nonzero",
     "is_same_size", "is_signed", "is_tensor", "linspace", "log_softmax", "logspace", "nan", "newaxis", "numel", "ones",
     "ones_like", "pi", "real", "scalar_tensor", "softmax", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
@@ -296,8 +296,17 @@ def detach(input):
 
 
 def real(input):
-    """The tensor itself: there are no complex tensors."""
-    return input
+    """The real parts of complex numbers, a view; a real tensor itself."""
+    return input.real
+
+
+def imag(input):
+    """The imaginary parts of complex numbers, a view.
+
+    Raises:
+        DTypeError: a real tensor.
+    """
+    return input.imag
 
 
 def is_floating_point(input):
@@ -306,8 +315,8 @@ def is_floating_point(input):
 
 
 def is_complex(input):
-    """Whether the dtype is complex: never."""
-    return False
+    """Whether the dtype is complex."""
+    return input.dtype.is_complex
 
 
 def is_signed(input):
@@ -366,6 +375,12 @@ def _sum_to_size(self, *size):
     return _C.reshape(_C.sum(self, dims, True, self.dtype), size) if dims else self
 
 
+def _no_imaginary_parts(self):
+    raise _C.DTypeError(
+        f"imag: {self.dtype} has no imaginary parts; real numbers are complex with .to(fastdl.complex64)"
+    )
+
+
 def _hardshrink(self, lambd=0.5):
     """See `fastdl.nn.functional.hardshrink`."""
     from .nn.functional import hardshrink
@@ -377,7 +392,8 @@ Tensor.hardshrink = _hardshrink
 for _name in ("is_complex", "is_nonzero", "is_same_size", "is_signed"):
     setattr(Tensor, _name, globals()[_name])
 Tensor.sum_to_size = _sum_to_size
-Tensor.real = property(real, doc="The tensor itself.")
+Tensor.real = property(lambda self: self, doc="The tensor itself.")
+Tensor.imag = property(_no_imaginary_parts, doc="The imaginary parts of a complex tensor; an error here.")
 Tensor.H = property(lambda self: _C.transpose(self, 0, 1), doc="A matrix transposed.")
 Tensor.mH = property(lambda self: _C.transpose(self, -2, -1), doc="The last two dimensions exchanged.")
 Tensor.is_cpu = property(lambda self: not self.is_cuda, doc="Whether the tensor is on the CPU.")

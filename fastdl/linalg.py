@@ -1,12 +1,12 @@
 """Linear algebra with the names of `torch.linalg`: factorizations on the host through NumPy's LAPACK, with gradients.
 
-Matrices are the last two dimensions, those before are a batch. float32 and float64. Results that would be complex
-(eigenvalues of matrices that are not symmetric) are not offered.
+Matrices are the last two dimensions, those before are a batch. float32 and float64, and complex for `eig` alone.
 
 Gradients: Giles, Collected Matrix Derivative Results for Forward and Reverse Mode Algorithmic Differentiation (2008);
 of the pseudoinverse, Golub and Pereyra (1973). They are written in tensors' ops, so they can be differentiated again.
 """
 
+from .eigen import Eigen, eig, eigvals
 from .elementwise import abs, gt, where
 from .factors import householder_product, ldl_factor, ldl_factor_ex, ldl_solve
 from .functions import arange, eye, full, ones_like, zeros
@@ -22,7 +22,7 @@ from .shaping import diag_embed
 from .tensor import DTypeError, ShapeError, Tensor, ValueError
 
 __all__ = [
-    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "householder_product",
+    "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "householder_product",
     "inv", "inv_ex", "ldl_factor", "ldl_factor_ex", "ldl_solve", "lstsq", "lu", "lu_factor", "lu_factor_ex", "lu_solve", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
     "matrix_rank", "multi_dot", "norm", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals",
     "tensorinv", "tensorsolve", "vander", "vecdot", "vector_norm",
@@ -30,7 +30,6 @@ __all__ = [
 
 
 QR = result("Q", "R")
-Eigen = result("eigenvalues", "eigenvectors")
 Svd = result("U", "S", "Vh")
 SignLogabsdet = result("sign", "logabsdet")
 LeastSquares = result("solution", "residuals", "rank", "singular_values")

@@ -73,8 +73,6 @@ def to_text(self):
     _C.check_host_read("print")
     plain = self.detach().cpu()
     array = numpy.asarray(plain.float() if self.dtype in (_C.bfloat16, _C.float16) else plain)
-    kind = type(self).__name__
-    prefix = "Parameter containing:\ntensor(" if kind == "Parameter" else "tensor("
     precision, scientific = _options["precision"], _options["sci_mode"]
     formatter = None
     if scientific is not None and self.dtype.is_floating_point:
@@ -89,8 +87,9 @@ def to_text(self):
     if self.numel() == 0:
         text = "[]" if self.ndim == 1 else f"[], size={self.shape}"
     notes = ""
-    if self.dtype not in (_C.default_dtype(), _C.int64, _C.bool):
+    number = _C.promote_types(_C.default_dtype(), _C.complex64) if self.dtype.is_complex else _C.default_dtype()
+    if self.dtype not in (number, _C.int64, _C.bool):
         notes += f", dtype=fastdl.{self.dtype.name}"
     if self.requires_grad:
         notes += ", requires_grad=True" if self.is_leaf else f", grad_fn={self.grad_fn!r}"
-    return f"{prefix}{text}{notes})"
+    return f"tensor({text}{notes})"

@@ -28,8 +28,8 @@ ger = outer
 
 
 def vdot(input, other):
-    """`dot`: numbers here are real."""
-    return _C.dot(input, other)
+    """`dot` of the conjugate of `input` with `other`."""
+    return _C.dot(input.conj(), other)
 
 
 def inner(input, other):
@@ -211,7 +211,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
 def _plus(input, product, beta, alpha):
     """beta input + alpha product; input is not read when beta is 0."""
     dtype = _C.result_type(product, input)
-    if not dtype.is_floating_point:
+    if not (dtype.is_floating_point or dtype.is_complex):
         alpha, beta = int(alpha), int(beta)
     product = product if alpha == 1 else _C.mul(product, alpha)
     if beta != 0:

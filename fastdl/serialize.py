@@ -17,6 +17,7 @@ from .files import atomic_write
 
 # code in the file: (fastdl's dtype, bytes of an element)
 _DTYPES = {
+    "C64": ("complex64", 8),
     "F64": ("float64", 8),
     "I64": ("int64", 8),
     "F32": ("float32", 4),

@@ -321,8 +321,8 @@ def ravel(input):
 
 
 def adjoint(input):
-    """Matrices transposed (numbers here are real): `mT`."""
-    return _C.transpose(input, -2, -1)
+    """Matrices transposed and conjugated: `mH`."""
+    return input.mH
 
 
 def as_strided(input, size, stride, storage_offset=None):

@@ -1,15 +1,16 @@
-"""Windows, and the short-time Fourier transform in real and imaginary parts."""
+"""Windows, and the short-time Fourier transform."""
 
+from .complex_tensor import view_as_complex, view_as_real
 from .dtypes import float64
 from .elementwise import cos, mul, sqrt, square
 from .functions import arange, linspace, ones, zeros
-from .host import HostOp
 from .settings import get_default_dtype
 from .special import i0
 from .tensor import DTypeError, ShapeError, ValueError
 
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "istft", "kaiser_window", "stft"]
 
+_DTYPES = ("float32", "float64", "complex64", "complex128")
 _PI = 3.141592653589793
 
 
@@ -70,30 +71,14 @@ def kaiser_window(window_length, periodic=True, beta=12.0, *, dtype=None, device
     return _window("kaiser_window", window_length, periodic, dtype, device, requires_grad, bell)
 
 
-def _transform(n, count, normalized):
-    """The first `count` frequencies of a real transform of n samples: (..., n) to (..., count, 2); and its adjoint."""
-    scale = n**-0.5 if normalized else 1.0
-
-    def forward(np, x):
-        y = np.fft.fft(x)[..., :count] if count > n // 2 + 1 else np.fft.rfft(x)[..., :count]
-        return (np.stack([y.real, y.imag], -1) * scale).astype(x.dtype)
-
-    def back(np, g):
-        return (np.fft.ifft(g[..., 0] + 1j * g[..., 1], n).real * (n * scale)).astype(g.dtype)
-
-    there = HostOp("stft", forward, lambda g, x, y: again(g[0]))
-    again = HostOp("stft backward", back, lambda g, x, y: there(g[0]))
-    return there
-
-
 def stft(
     input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect", normalized=False,
     onesided=None, return_complex=None, align_to_window=None,
 ):  # fmt: skip
-    """The Fourier transforms of overlapping frames, on the host through NumPy: real and imaginary parts.
+    """The Fourier transforms of overlapping frames.
 
     Args:
-        input: (samples) or (batch, samples), float32 or float64.
+        input: (samples) or (batch, samples), float32, float64 or complex.
         n_fft: samples of a frame.
         hop_length: from one frame to the next; n_fft // 4 when None.
         win_length: of the window, which is padded to n_fft on both sides; n_fft when None.
@@ -101,27 +86,30 @@ def stft(
         center: pad n_fft // 2 samples on both sides, so that frame t is centred at t * hop_length.
         pad_mode: 'reflect', 'constant', 'replicate' or 'circular'.
         normalized: divide by sqrt(n_fft).
-        onesided: only the n_fft // 2 + 1 frequencies that are not the conjugates of others (default).
-        return_complex: must be False or None: there are no complex tensors.
+        onesided: only the n_fft // 2 + 1 frequencies that are not the conjugates of others (default, unless the input
+            is complex).
+        return_complex: give complex numbers, rather than real and imaginary parts in a last dimension of 2.
         align_to_window: without `center`, whether the first window, rather than the first frame, begins at the start.
 
     Returns:
-        (batch, frequencies, frames, 2).
+        (batch, frequencies, frames), or (batch, frequencies, frames, 2).
 
     Raises:
         ShapeError: fewer samples than a frame, or a window of another length.
-        DTypeError: return_complex=True.
+        ValueError: `onesided` with complex numbers.
 
     >>> import fastdl as fd
-    >>> fd.stft(fd.ones(8), 4, center=False).shape
-    (3, 5, 2)
+    >>> fd.stft(fd.ones(8), 4, center=False, return_complex=True).shape
+    (3, 5)
     """
-    if return_complex:
-        raise DTypeError("stft: there are no complex tensors; with return_complex=False parts lie side by side")
     if input.ndim not in (1, 2):
         raise ShapeError(f"stft: expected (samples) or (batch, samples), got shape {list(input.shape)}")
-    if input.dtype.name not in ("float32", "float64"):
-        raise DTypeError(f"stft: expected float32 or float64, got {input.dtype}")
+    if input.dtype.name not in _DTYPES:
+        raise DTypeError(f"stft: expected float32, float64 or complex, got {input.dtype}")
+    complex = input.is_complex() or (window is not None and window.is_complex())
+    onesided = not complex if onesided is None else onesided
+    if onesided and complex:
+        raise ValueError("stft: the spectrum of complex numbers has two sides; leave onesided out")
     hop = n_fft // 4 if hop_length is None else hop_length
     length = n_fft if win_length is None else win_length
     if n_fft < 1 or hop < 1 or not 0 < length <= n_fft:
@@ -145,25 +133,11 @@ def stft(
         window = ones(length, dtype=x.dtype, device=x.device) if window is None else window
         left = (n_fft - length) // 2
         frames = mul(frames, pad(window, (left, n_fft - length - left)))
-    count = n_fft // 2 + 1 if onesided is None or onesided else n_fft
-    out = _transform(n_fft, count, normalized)(frames).transpose(1, 2)
-    return out if input.ndim == 2 else out[0]
+    from . import fft
 
-
-def _inverse(n):
-    """The real signals (..., n) of the first frequencies of their transforms, (..., n // 2 + 1, 2); and its adjoint."""
-
-    def forward(np, x):
-        return np.fft.irfft(x[..., 0] + 1j * x[..., 1], n).astype(x.dtype)
-
-    def back(np, g):
-        y = np.fft.rfft(g) / n
-        y[..., 1 : (n + 1) // 2] *= 2  # each stands for its conjugate too, but for the first and an even number's last
-        return np.stack([y.real, y.imag], -1).astype(g.dtype)
-
-    there = HostOp("istft", forward, lambda g, x, y: again(g[0]))
-    again = HostOp("istft backward", back, lambda g, x, y: there(g[0]))
-    return there
+    out = (fft.rfft if onesided else fft.fft)(frames, norm="ortho" if normalized else None).transpose(1, 2)
+    out = out if input.ndim == 2 else out[0]
+    return out if return_complex else view_as_real(out)
 
 
 def istft(
@@ -175,57 +149,68 @@ def istft(
     Griffin and Lim, Signal estimation from modified short-time Fourier transform (1984).
 
     Args:
-        input: (frequencies, frames, 2) or (batch, frequencies, frames, 2), real and imaginary parts as `stft` gives them.
-        n_fft, hop_length, win_length, window, center, normalized, onesided: those of `stft`; of both sides the first
-            half is read, the other one being its conjugate.
+        input: (frequencies, frames) or (batch, frequencies, frames) of complex numbers, or of pairs in one more dimension,
+            as `stft` gives them.
+        n_fft, hop_length, win_length, window, center, normalized, onesided: those of `stft`. For a real signal the first
+            half of both sides is read, the other one being its conjugate.
         length: of the signal; what the frames cover when None.
-        return_complex: must be False: there are no complex tensors.
+        return_complex: the signal is complex; only for spectra of two sides.
 
     Returns:
         (batch, samples).
 
     Raises:
-        ShapeError: another number of frequencies than n_fft has, no last dimension of 2, a window of another length.
-        ValueError: the windows leave a sample out.
+        ShapeError: another number of frequencies than n_fft has, a real input without a last dimension of 2, a window of
+            another length.
+        ValueError: the windows leave a sample out, or return_complex for a spectrum of one side.
 
     >>> import fastdl as fd
     >>> x = fd.arange(16.0)
     >>> fd.allclose(fd.istft(fd.stft(x, 4, window=fd.hann_window(4)), 4, window=fd.hann_window(4)), x, atol=1e-5)
     True
     """
-    if return_complex:
-        raise DTypeError("istft: there are no complex tensors")
-    if input.ndim not in (3, 4) or input.shape[-1] != 2:
+    if input.dtype.name not in _DTYPES:
+        raise DTypeError(f"istft: expected complex64 or complex128, or their parts, got {input.dtype}")
+    if not input.is_complex():
+        if input.ndim not in (3, 4) or input.shape[-1] != 2:
+            raise ShapeError(
+                f"istft: expected (batch, frequencies, frames) of complex numbers, or of pairs of real ones in one more "
+                f"dimension, got {input.dtype} {list(input.shape)}"
+            )
+        input = view_as_complex(input.contiguous())
+    if input.ndim not in (2, 3):
         raise ShapeError(
-            f"istft: expected (frequencies, frames, 2) or (batch, frequencies, frames, 2), got {list(input.shape)}"
+            f"istft: expected (frequencies, frames) or (batch, frequencies, frames), got {list(input.shape)}"
         )
-    if input.dtype.name not in ("float32", "float64"):
-        raise DTypeError(f"istft: expected float32 or float64, got {input.dtype}")
     hop = n_fft // 4 if hop_length is None else hop_length
     width = n_fft if win_length is None else win_length
     if n_fft < 1 or not 0 < hop <= width <= n_fft:
         raise ValueError(f"istft: n_fft {n_fft}, hop_length {hop}, win_length {width}")
     if window is not None and window.shape != (width,):
         raise ShapeError(f"istft: window {list(window.shape)}, expected [{width}]")
-    x = input if input.ndim == 4 else input[None]
-    batch, count, frames = x.shape[:3]
+    x = input if input.ndim == 3 else input[None]
+    batch, count, frames = x.shape
     onesided = count != n_fft if onesided is None else onesided
     if count != (n_fft // 2 + 1 if onesided else n_fft) or frames < 1:
         raise ShapeError(f"istft: {count} frequencies in {frames} frames, n_fft {n_fft} has "
                          f"{n_fft // 2 + 1 if onesided else n_fft}")  # fmt: skip
+    if return_complex and onesided:
+        raise ValueError("istft: return_complex needs both sides of the spectrum; onesided=False")
+    from . import fft
     from .nn.functional import pad
 
-    window = ones(width, dtype=x.dtype, device=x.device) if window is None else window
+    real = x.real.dtype
+    window = ones(width, dtype=real, device=x.device) if window is None else window
     left = (n_fft - width) // 2
     window = pad(window, (left, n_fft - width - left))
-    pieces = _inverse(n_fft)(x[:, : n_fft // 2 + 1].transpose(1, 2)) * window
-    if normalized:
-        pieces = pieces * n_fft**0.5
+    x, norm = x.transpose(1, 2), "ortho" if normalized else None
+    pieces = fft.ifft(x, norm=norm) if return_complex else fft.irfft(x[..., : n_fft // 2 + 1], n_fft, norm=norm)
+    pieces = pieces * window
     total = n_fft + hop * (frames - 1)
     places = (arange(frames, device=x.device)[:, None] * hop + arange(n_fft, device=x.device)).reshape(-1)
-    signal = zeros(batch, total, dtype=x.dtype, device=x.device).index_add(1, places, pieces.reshape(batch, -1))
-    weight = square(window).expand(frames, n_fft).reshape(-1)
-    weight = zeros(total, dtype=x.dtype, device=x.device).index_add(0, places, weight)
+    signal = zeros(batch, total, dtype=pieces.dtype, device=x.device).index_add(1, places, pieces.reshape(batch, -1))
+    weight = square(window.abs()).expand(frames, n_fft).reshape(-1)
+    weight = zeros(total, dtype=real, device=x.device).index_add(0, places, weight)
     start = n_fft // 2 if center else 0
     end = total - start if length is None else min(start + length, total)
     weight = weight[start:end]
@@ -234,4 +219,4 @@ def istft(
     signal = signal[:, start:end] / weight
     if length is not None and signal.shape[1] < length:
         signal = pad(signal, (0, length - signal.shape[1]))
-    return signal if input.ndim == 4 else signal[0]
+    return signal if input.ndim == 3 else signal[0]

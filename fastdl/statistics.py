@@ -26,7 +26,7 @@ def aminmax(input, *, dim=None, keepdim=False):
 
 
 def _without_nan(input):
-    return _C.where(_C.isnan(input), 0.0, input) if input.dtype.is_floating_point else input
+    return _C.where(_C.isnan(input), 0.0, input) if input.is_floating_point() or input.is_complex() else input
 
 
 def nansum(input, dim=None, keepdim=False, *, dtype=None):

@@ -39,6 +39,7 @@ def _cast(name, dtype):
 for _name, _dtype in (
     ("float", _C.float32), ("double", _C.float64), ("half", _C.float16), ("bfloat16", _C.bfloat16), ("int", _C.int32),
     ("long", _C.int64), ("bool", _C.bool), ("char", _C.int8), ("byte", _C.uint8),
+    ("cfloat", _C.complex64), ("cdouble", _C.complex128),
 ):  # fmt: skip
     _cast(_name, _dtype)
 

@@ -19,6 +19,7 @@ from .serialize import to_tensor
 
 # PyTorch's storage classes: the code of the elements in a safetensors file.
 _STORAGES = {
+    "torch.ComplexFloatStorage": "C64",
     "torch.DoubleStorage": "F64",
     "torch.FloatStorage": "F32",
     "torch.HalfStorage": "F16",

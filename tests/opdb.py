@@ -10,7 +10,7 @@ what they are. The reference is called in a wide dtype (the truth) and in the dt
 error is the measure for ours); it must not leave the dtype of its arguments. tests/harness.py makes its tensors.
 
 The rows are in opdb_pointwise, opdb_special, opdb_bessel, opdb_reduce, opdb_order, opdb_shape, opdb_pick, opdb_linear, opdb_linalg,
-opdb_layers, opdb_spatial, opdb_losses and opdb_margins. Nothing here imports fastdl or torch.
+opdb_spectral, opdb_layers, opdb_spatial, opdb_losses and opdb_margins. Nothing here imports fastdl or torch.
 """
 
 import opdb_bessel  # noqa: F401
@@ -26,6 +26,7 @@ import opdb_reduce  # noqa: F401
 import opdb_shape  # noqa: F401
 import opdb_spatial  # noqa: F401
 import opdb_special  # noqa: F401
+import opdb_spectral  # noqa: F401
 from opdb_row import ROWS
 
 __all__ = ["ROWS"]

@@ -278,3 +278,72 @@ for order in (0.5, 1, 2, 3, np.inf):
 op("linalg.vecdot", lambda a, b: (a * b).sum(-1), lambda r: [S(r(7), r(7)), S(r(3, 65), r(65))], dtypes=SINGLE, grad=2)
 op("linalg.vander", lambda x, N=None: x[..., None] ** np.arange(x.shape[-1] if N is None else N), lambda r: [S(r(5, low=0.5)), S(r(2, 3, low=0.5), N=4)],
    dtypes=SINGLE, grad=1)  # fmt: skip
+
+# --- factors as LAPACK keeps them ---
+
+
+def swapped(x):
+    return np.swapaxes(x, -1, -2)
+
+
+of(
+    stretched,
+    lambda lib, a: lib.geqrf(a)[0].triu() ** 2,
+    lambda a: np.linalg.qr(a, "complete")[1] ** 2,
+    "geqrf",
+    RECTANGLES,
+    grad=0,
+)
+of(
+    stretched,
+    lambda lib, a, c: lib.ormqr(*lib.geqrf(a), c),
+    lambda a, c: np.linalg.qr(a)[0] @ c,
+    "ormqr",
+    SQUARE,
+    grad=0,
+    second=lambda s: (*s[:-1], 2),
+)
+of(
+    stretched,
+    lambda lib, a, c: lib.ormqr(*lib.geqrf(a), c, left=False, transpose=True),
+    lambda a, c: c @ swapped(np.linalg.qr(a)[0]),
+    "ormqr from the right",
+    SQUARE,
+    grad=0,
+    second=lambda s: (*s[:-2], 2, s[-1]),
+)
+
+
+def indefinite(lib, x):
+    """Symmetric, with eigenvalues of both signs and a diagonal that asks for pivots of two rows."""
+    n = x.shape[-1]
+    steps = [[3.0 * (i + j == n - 1) for j in range(n)] for i in range(n)]
+    steps = np.array(steps).astype(x.dtype) if lib is np else lib.tensor(steps, dtype=x.dtype, device=x.device)
+    return 0.1 * (x + (swapped(x) if lib is np else x.mT)) + steps
+
+
+of(
+    indefinite,
+    lambda lib, a, b: lib.linalg.ldl_solve(*lib.linalg.ldl_factor(a), b),
+    np.linalg.solve,
+    "linalg.ldl_solve",
+    SQUARE,
+    grad=0,
+    second=lambda s: (*s[:-1], 2),
+)
+of(
+    indefinite,
+    lambda lib, a: lib.linalg.ldl_solve(*lib.linalg.ldl_factor(a), lib.eye(a.shape[-1], dtype=a.dtype).expand(a.shape)),
+    np.linalg.inv,
+    "linalg.ldl_factor",
+    SQUARE,
+    grad=0,
+)
+of(
+    symmetric,
+    lambda lib, a: lib.lobpcg(a, X=lib.ones((*a.shape[:-1], 1), dtype=a.dtype, device=a.device), niter=200)[0],
+    lambda a: np.linalg.eigvalsh(a)[..., -1:],
+    "lobpcg",
+    ((4, 4), (2, 5, 5), (9, 9)),
+    grad=0,
+)

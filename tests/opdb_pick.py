@@ -1,7 +1,7 @@
 """Rows of what takes from and puts to places, and of what stacks, cuts and turns."""
 
 import numpy as np
-from opdb_row import S, op
+from opdb_row import REAL, S, op
 from opdb_shape import moved, permutation, view
 
 SINGLE = ("float32", "float64")
@@ -280,3 +280,35 @@ op(
 moved("as_strided", lambda x, size, stride, offset=0: np.lib.stride_tricks.as_strided(
     x[offset:], size, [s * x.itemsize for s in stride]).copy(), lambda r: [S(np.ascontiguousarray(r(12)), (3, 2), (4, 1), 1), S(r(12), (4, 5), (2, 1))],
     function=lambda lib, x, *a: lib.as_strided(x.contiguous(), *a))  # fmt: skip
+
+
+def as_strided_scatter(x, src, size, stride, offset=0):
+    out = x.copy()
+    np.lib.stride_tricks.as_strided(out[offset:], size, [s * x.itemsize for s in stride])[...] = src
+    return out
+
+
+moved("as_strided_scatter", as_strided_scatter,
+      lambda r: [S(r(12), r(3, 2), (3, 2), (4, 1), 1), S(r(7), r(3), (3,), (2,))],
+      function=lambda lib, x, *a: lib.as_strided_scatter(x.contiguous(), *a),
+      torch=False)  # whose gradient (2.13) is at the places that were written over  # fmt: skip
+# Read as bytes and back: the table's truth is computed in a wider dtype, whose bytes are others.
+op(
+    "view dtype",
+    lambda x: x.copy(),
+    lambda r: [S(r(8)), S(r(3, 5)), S(r(0, 4))],
+    function=lambda lib, x: x.contiguous().view(lib.uint8).clone().view(x.dtype),
+    dtypes=REAL,
+)
+op(
+    "histogramdd",
+    lambda x, bins, range: (lambda counts, edges: (counts.astype(x.dtype), *(e.astype(x.dtype) for e in edges)))(
+        *np.histogramdd(x.astype(np.float64), bins, [range[:2], range[2:]])
+    ),
+    lambda r: [S(r(65, 2), [4, 3], [-2.0, 2.0, -1.0, 3.0]), S(r(1, 2), [1, 2], [-3.0, 3.0, -3.0, 3.0])],
+    function=lambda lib, x, bins, range: (lambda counts, edges: (counts, *edges))(
+        *lib.histogramdd(x, bins, range=range)
+    ),
+    dtypes=SINGLE,
+    levels=False,
+)

@@ -73,14 +73,6 @@ LEFT_OUT = {
     ),
     **dict.fromkeys(
         (
-            *("fft.fft", "fft.fft2", "fft.fftn", "fft.hfft*", "fft.ifft", "fft.ifft2", "fft.ifftn", "fft.ihfft*"),
-            *("fft.irfft*", "fft.rfft", "fft.rfft2", "fft.rfftn", "linalg.eig", "linalg.eigvals"),
-            *("Tensor.cfloat", "Tensor.cdouble", "Tensor.chalf"),
-        ),
-        "complex numbers",
-    ),
-    **dict.fromkeys(
-        (
             *("hspmm", "smm", "sspaddmm", "Tensor.smm", "Tensor.sspaddmm", "Tensor.coalesce", "Tensor.is_coalesced"),
             *("Tensor.col_indices", "Tensor.crow_indices", "Tensor.dense_dim", "Tensor.indices", "Tensor.values"),
             "autograd.enforce_grad_layout_policy",
@@ -129,11 +121,7 @@ LEFT_OUT = {
     "*cudnn_*": "a backend of PyTorch's own",
     "*miopen_*": "a backend of PyTorch's own",
     "*mkldnn*": "a backend of PyTorch's own",
-    "*imag": "complex numbers",
-    "*real": "complex numbers",
-    "*complex*": "complex numbers",
-    "*conj*": "complex numbers",
-    "*polar": "complex numbers",
+    "Tensor.chalf": "there is no complex number of 16-bit floats",
     "*deterministic*": "results are the same bits on any number of threads, always",
     "*autocast*": "fastdl.autocast is the interface",
     "*vulkan*": "a device of PyTorch's own",

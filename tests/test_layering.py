@@ -32,11 +32,11 @@ BIND_CPU = {"cpu/backend.h"}
 USES_EXTENSION = {
     "tensor.py", "autograd.py", "captured.py", "cuda.py", "observe.py", "random.py", "dtypes.py",
     # the functions of the top level
-    "allocation.py", "bessel.py", "einsum.py", "elementwise.py", "functions.py", "inplace.py", "matrices.py", "ordering.py", "picking.py", "printing.py",
+    "allocation.py", "bessel.py", "complex_ops.py", "complex_tensor.py", "einsum.py", "elementwise.py", "functions.py", "inplace.py", "matrices.py", "ordering.py", "picking.py", "printing.py",
     "polynomials.py", "products.py", "rearrange.py", "reductions.py", "settings.py", "shaping.py", "special.py",
     "statistics.py", "storage.py",
     "nn/functional/*.py", "nn/module.py", "optim/*.py", "nn/utils/*.py", "amp/autocast_mode.py",
-    "data/augment.py", "backends/cpu.py",
+    "data/augment.py", "utils/checkpoint.py", "backends/cpu.py",
 }  # fmt: skip
 
 sources = sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in (".h", ".cpp", ".def", ".cu"))

@@ -363,6 +363,34 @@ def test_checkpoints():
         out.sum().backward()
 
 
+@pytest.mark.parametrize("name", ["plain", "checkpointed"])
+def test_checkpoints_with_grad(name):
+    """`autograd.grad` finds parameters, tensors that the function closes over, and inputs; .grad stays untouched."""
+    from fastdl.utils.checkpoint import checkpoint
+
+    fd.manual_seed(0)
+    net, scale = fd.nn.Linear(3, 3).double(), fd.ones(3, dtype=fd.float64, requires_grad=True)
+    function = lambda x: (net(x) * scale).sin()
+    x = fd.randn(2, 3, dtype=fd.float64, requires_grad=True)
+    wanted = (x, scale, *net.parameters())
+    expected = fd.autograd.grad(function(x).sum(), wanted)
+    y = checkpoint(function, x * 1) if name == "checkpointed" else function(x * 1)
+    seen = []
+    handle = net.weight.register_hook(lambda g: seen.append(g))
+    found = fd.autograd.grad(y.sum(), wanted)
+    assert all(fd.allclose(a, b) for a, b in zip(found, expected)) and all(t.grad is None for t in wanted)
+    handle.remove()
+    nested = checkpoint(lambda x: checkpoint(function, x), x)
+    assert all(fd.allclose(a, b) for a, b in zip(fd.autograd.grad(nested.sum(), wanted), expected))
+    if name == "checkpointed":
+        (g,) = fd.autograd.grad(checkpoint(function, x).sum(), x, create_graph=False)
+        assert fd.allclose(g, expected[0])
+        with pytest.raises(fd.Error, match="create_graph"):
+            fd.autograd.grad(checkpoint(function, x).sum(), x, create_graph=True)
+    with fd.no_grad():
+        assert not checkpoint(function, x).requires_grad
+
+
 def test_imports_as_in_torch():
     from fastdl.utils.data import DataLoader, Dataset
 

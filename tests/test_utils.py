@@ -246,3 +246,50 @@ def test_sequences_that_do_not_fit():
     ):  # fmt: skip
         with pytest.raises(ValueError):
             wrong()
+
+
+# --- copies of modules whose weights are computed ---
+
+COMPUTED = {
+    "prune": lambda library, layer: library.nn.utils.prune.l1_unstructured(layer, "weight", 0.5),
+    "weight_norm": lambda library, layer: library.nn.utils.weight_norm(layer),
+    "spectral_norm": lambda library, layer: library.nn.utils.spectral_norm(layer),
+    "parametrized weight_norm": lambda library, layer: library.nn.utils.parametrizations.weight_norm(layer),
+    "parametrized spectral_norm": lambda library, layer: library.nn.utils.parametrizations.spectral_norm(layer),
+    "orthogonal": lambda library, layer: library.nn.utils.parametrizations.orthogonal(layer),
+}
+USES = {
+    "made": lambda library, layer, x: None,
+    "called": lambda library, layer, x: layer(x),
+    "called without gradients": lambda library, layer, x: library.no_grad()(layer)(x),
+    "trained": lambda library, layer, x: layer(x).sum().backward(),
+    "evaluated": lambda library, layer, x: layer.eval()(x),
+}
+
+
+@pytest.mark.compare
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("kind", COMPUTED)
+def test_deepcopy_as_in_torch(kind, use):
+    """Weights that a hook keeps as an attribute cannot be copied while they have a history; parametrized ones can."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch.nn.utils.prune")
+    copied = []
+    for library in (fd, torch):
+        library.manual_seed(0)
+        layer, x = COMPUTED[kind](library, library.nn.Linear(4, 4)), library.ones(2, 4)
+        USES[use](library, layer, x)
+        try:
+            twin = copy.deepcopy(layer)
+        except RuntimeError:
+            copied.append(False)
+            continue
+        copied.append(True)
+        layer.eval(), twin.eval()
+        with library.no_grad():
+            assert library.equal(twin(x), layer(x))
+            for p in twin.parameters():
+                p.zero_()
+        assert all(p.abs().sum() > 0 for name, p in layer.named_parameters() if "weight" in name)
+    assert copied[0] == copied[1]

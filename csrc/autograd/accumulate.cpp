@@ -1,5 +1,7 @@
 #include "autograd/accumulate.h"
 
+#include <unordered_set>
+
 #include "autograd/views.h"
 
 namespace fastdl {
@@ -35,6 +37,8 @@ class AccumulateGrad final : public Node {
     }
   }
 
+  const Tensor& leaf() const { return leaf_; }
+
  private:
   Tensor leaf_;
 };
@@ -51,6 +55,24 @@ Tensor zeros_for(const Shape& shape, DType dtype, Device device) { return ops_in
 Ref<Node> accumulator_of(const Tensor& leaf) {
   if (RefCounted* a = leaf.impl()->accumulator) return Ref<Node>(static_cast<Node*>(a));
   return Ref<Node>(new AccumulateGrad(leaf));
+}
+
+TensorList leaves_of(const TensorList& outputs) {
+  TensorList leaves;
+  std::unordered_set<const Node*> seen;
+  std::vector<const Node*> waiting;
+  const auto visit = [&](const Node* node) {
+    if (node && seen.insert(node).second) waiting.push_back(node);
+  };
+  std::vector<Edge> ends;  // keeps new accumulators alive
+  for (const Tensor& t : outputs) visit(ends.emplace_back(gradient_edge(t)).node.get());
+  while (!waiting.empty()) {
+    const Node* node = waiting.back();
+    waiting.pop_back();
+    if (node->is_accumulator()) leaves.push_back(static_cast<const AccumulateGrad*>(node)->leaf());
+    for (const Edge& e : node->edges) visit(e.node.get());
+  }
+  return leaves;
 }
 
 void add_to_grad(TensorImpl* leaf, Tensor gradient) {

@@ -5,6 +5,8 @@
 namespace fastdl {
 
 Ref<Node> accumulator_of(const Tensor& leaf);
+// The leaves that the graph behind these tensors reaches, each once.
+TensorList leaves_of(const TensorList& outputs);
 void add_to_grad(TensorImpl* leaf, Tensor gradient);
 
 // The few ops that the engine itself needs. ops/ supplies them at start-up, since autograd lies below ops.

@@ -3,6 +3,7 @@
 #include <pybind11/functional.h>
 #include <pybind11/pybind11.h>
 
+#include "autograd/accumulate.h"
 #include "autograd/autograd.h"
 #include "bind/convert.h"
 #include "bind/tensor_type.h"
@@ -14,16 +15,31 @@ namespace fastdl::bind {
 
 namespace {
 
-py::object object_of(const Tensor& t) { return py::reinterpret_steal<py::object>(wrap(t)); }
+// Gradients of complex tensors are complex: the object is one if `complex`.
+py::object object_of(const Tensor& t, bool complex = false) {
+  return py::reinterpret_steal<py::object>(complex && t.defined() ? wrap_complex(t) : wrap(t));
+}
 
 const Tensor& tensor_arg(py::handle o, const char* op) {
-  if (!is_tensor(o.ptr())) throw ArgError(std::string(op) + ": expected a tensor, not " + Py_TYPE(o.ptr())->tp_name);
+  if (!is_real_or_complex(o.ptr())) throw ArgError(std::string(op) + ": expected a tensor, not " + Py_TYPE(o.ptr())->tp_name);
   return unwrap(o.ptr());
 }
 
-GradHook python_hook(py::object f) {
-  return [f](const Tensor& g) {
-    py::object r = f(object_of(g));
+TensorList tensors_of(py::handle list) {
+  TensorList out;
+  for (py::handle o : list) out.push_back(o.is_none() ? Tensor() : tensor_arg(o, "autograd"));
+  return out;
+}
+
+std::vector<bool> are_complex(py::handle list) {
+  std::vector<bool> out;
+  for (py::handle o : list) out.push_back(is_complex(o.ptr()));
+  return out;
+}
+
+GradHook python_hook(py::object f, bool complex) {
+  return [f, complex](const Tensor& g) {
+    py::object r = f(object_of(g, complex));
     if (r.is_none()) return Tensor();
     const Tensor& t = tensor_arg(r, "hook");
     if (!(t.shape() == g.shape()))
@@ -35,13 +51,13 @@ GradHook python_hook(py::object f) {
 // The node of an autograd.Function: its gradient is a Python callable from gradients to gradients.
 class PythonNode final : public Node {
  public:
-  PythonNode(std::string name, size_t inputs, py::object backward)
-      : Node("Function", inputs), class_name_(std::move(name)), backward_(std::move(backward)) {}
+  PythonNode(std::string name, size_t inputs, std::vector<bool> complex, py::object backward)
+      : Node("Function", inputs), class_name_(std::move(name)), complex_(std::move(complex)), backward_(std::move(backward)) {}
   std::string name() const override { return class_name_; }
   void apply(GradCall& call) override {
     if (!backward_) throw_released(*this);
     py::tuple grads(outputs.size());
-    for (size_t i = 0; i < outputs.size(); ++i) grads[i] = object_of(call.grad(i));
+    for (size_t i = 0; i < outputs.size(); ++i) grads[i] = object_of(call.grad(i), complex_[i]);
     py::tuple wanted(edges.size());
     for (size_t i = 0; i < edges.size(); ++i) wanted[i] = py::bool_(call.wants(i));
     py::object result = backward_(grads, wanted);
@@ -54,6 +70,7 @@ class PythonNode final : public Node {
 
  private:
   std::string class_name_;
+  std::vector<bool> complex_;  // which outputs are
   py::object backward_;
 };
 
@@ -117,11 +134,14 @@ void init_autograd(PyObject* module) {
   });
 
   m.def("backward", [](py::object tensors, py::object grads, bool retain_graph, bool create_graph) {
-    backward(tensors_from(tensors.ptr()), tensors_from(grads.ptr()), {retain_graph, create_graph});
+    backward(tensors_of(tensors), tensors_of(grads), {retain_graph, create_graph});
   });
   m.def("grad", [](py::object outputs, py::object grads, py::object inputs, bool retain_graph, bool create_graph) {
-    return py::reinterpret_steal<py::object>(to_python(gradients(tensors_from(outputs.ptr()), tensors_from(grads.ptr()),
-                                                                 tensors_from(inputs.ptr()), {retain_graph, create_graph})));
+    const TensorList found =
+        gradients(tensors_of(outputs), tensors_of(grads), tensors_of(inputs), {retain_graph, create_graph});
+    py::tuple out(found.size());
+    for (size_t i = 0; i < found.size(); ++i) out[i] = object_of(found[i], are_complex(inputs)[i]);
+    return out;
   });
 
   py::class_<PyNode>(m, "Node", "A node of the autograd graph.")
@@ -142,7 +162,7 @@ void init_autograd(PyObject* module) {
       .def("__exit__", [](HookHandle& h, py::args) { remove_hook(h.tensor, h.node, h.id); });
   m.def("register_hook", [](py::object t, py::object f) {
     const Tensor& x = tensor_arg(t, "register_hook");
-    return handle_for(x, register_hook(x, python_hook(std::move(f))));
+    return handle_for(x, register_hook(x, python_hook(std::move(f), is_complex(t.ptr()))));
   });
   m.def("register_post_accumulate_grad_hook", [](py::object t, py::object f) {
     const Tensor& x = tensor_arg(t, "register_post_accumulate_grad_hook");
@@ -151,6 +171,8 @@ void init_autograd(PyObject* module) {
                         return Tensor();
                       }));
   });
+  m.def("leaves_of",
+        [](py::object outputs) { return py::reinterpret_steal<py::object>(to_python(leaves_of(tensors_of(outputs)))); });
   m.def("detach_", [](py::object t) {
     const Tensor& x = tensor_arg(t, "detach_");
     if (x.impl()->base) throw Error("detach_: a view cannot forget its history in place; use detach()");
@@ -163,8 +185,8 @@ void init_autograd(PyObject* module) {
 
   // Gives `outputs` (aliases of what forward returned) a history: `backward(grads, wanted)` returns a gradient an input.
   m.def("attach_function", [](std::string name, py::object outputs, py::object inputs, py::object backward) {
-    const TensorList outs = tensors_from(outputs.ptr()), ins = tensors_from(inputs.ptr());
-    Ref<Node> node(new PythonNode(std::move(name), ins.size(), std::move(backward)));
+    const TensorList outs = tensors_of(outputs), ins = tensors_of(inputs);
+    Ref<Node> node(new PythonNode(std::move(name), ins.size(), are_complex(outputs), std::move(backward)));
     for (size_t i = 0; i < ins.size(); ++i) attach_input(*node, i, &ins[i]);
     for (const Tensor& t : outs) attach_output(node, t);
   });

@@ -26,6 +26,7 @@ struct ArgError : std::runtime_error {  // becomes a TypeError; the caller adds 
 
 PyObject* dtype_object(DType t);  // borrowed
 bool is_dtype(PyObject* o);
+bool is_complex_dtype(PyObject* o);
 DType dtype_from(PyObject* o);
 Device device_from(PyObject* o);  // a device or its name
 PyObject* device_object(Device d);

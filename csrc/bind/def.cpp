@@ -126,6 +126,12 @@ bool Signature::bind(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
   return true;
 }
 
+PyObject* call_complex(const Signature& s, PyObject* const* slots) {
+  std::vector<const char*> names;
+  for (const Signature::Parameter& p : s.parameters) names.push_back(PyUnicode_AsUTF8(p.name));
+  return call_complex(s.name.c_str(), names, slots);
+}
+
 PyObject* set_argument_error(const Signature& s, size_t parameter) {
   if (PyErr_Occurred()) return nullptr;
   try {

@@ -15,6 +15,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "bind/complex.h"
 #include "bind/convert.h"
 #include "bind/observe.h"
 
@@ -37,6 +38,7 @@ struct Signature {
   bool bind(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames, PyObject** slots, PyObject** packed) const;
 };
 
+PyObject* call_complex(const Signature& s, PyObject* const* slots);
 PyObject* set_argument_error(const Signature& s, size_t parameter);
 void add_function(PyObject* module, Signature& s, _PyCFunctionFastWithKeywords call);
 void add_method(Signature& s, _PyCFunctionFastWithKeywords call);
@@ -67,6 +69,7 @@ template <auto Fn, bool Method> struct Bound {
         return to_python(Fn(std::get<I>(args).get()...));
       }
     } catch (const ArgError&) {
+      if (has_complex(slots, kCount)) return call_complex(*signature, slots);
       return set_argument_error(*signature, at);
     } catch (...) {
       return set_exception(signature->name.c_str());

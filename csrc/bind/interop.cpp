@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "bind/complex.h"
 #include "bind/convert.h"
 #include "bind/errors.h"
 #include "bind/observe.h"
@@ -136,6 +137,21 @@ PyObject* list_of(const Tensor& t, const char* data, int dim) {
   return list;
 }
 
+// What f gives, or what complex numbers among the arguments make of the call that f refuses.
+template <class F> py::object or_complex(const char* op, const std::vector<const char*>& names,
+                                         const std::vector<py::object>& arguments, const F& f) {
+  try {
+    return py::reinterpret_steal<py::object>(wrap(f()));
+  } catch (const std::exception&) {
+    std::vector<PyObject*> plain;
+    for (const py::object& o : arguments) plain.push_back(o.ptr());
+    if (!has_complex(plain.data(), plain.size())) throw;
+    PyObject* result = call_complex(op, names, plain.data());
+    if (!result) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(result);
+  }
+}
+
 }  // namespace
 
 Tensor number_from_numpy_scalar(PyObject* o) {
@@ -265,7 +281,9 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   PyObject* r = guarded([&]() -> PyObject* {
     if (!observed_read(self)) throw PythonError();
     const Tensor& t = unwrap(self);
+    const int pair = is_complex(self);  // one element of the buffer is the last dimension
     check_host_read("numpy");
+    if (pair && t.strides().back() != 1) throw ValueError("numpy: the parts of the numbers lie apart; use contiguous()");
     if (!t.device().is_cpu()) throw DeviceError("numpy: copy the tensor to the CPU first");
     const auto asks = [&](int flag) { return (flags & flag) == flag; };
     const bool rows = t.is_contiguous(), columns = is_column_major(t);
@@ -280,7 +298,7 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
     }
     const char* format;
     try {
-      format = format_of(t.dtype());
+      format = pair ? t.dtype() == DType::f32 ? "Zf" : "Zd" : format_of(t.dtype());
     } catch (...) {
       delete[] sizes;
       throw;
@@ -289,9 +307,9 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
     view->buf = t.data();
     view->obj = Py_NewRef(self);
     view->len = t.bytes();
-    view->itemsize = size_of(t.dtype());
+    view->itemsize = size_of(t.dtype()) << pair;
     view->format = flags & PyBUF_FORMAT ? const_cast<char*>(format) : nullptr;
-    view->ndim = t.ndim();
+    view->ndim = t.ndim() - pair;
     view->shape = flags & PyBUF_ND ? sizes : nullptr;  // a consumer of plain bytes knows no shape
     view->strides = asks(PyBUF_STRIDES) ? sizes + kMaxDims : nullptr;
     view->internal = sizes;
@@ -317,15 +335,16 @@ void init_interop(PyObject* module) {
   py::module_ m = py::reinterpret_borrow<py::module_>(module);
   m.def("tensor_from", [](py::object data, py::object dtype, py::object device) {
     if (is_tensor(data.ptr()) && !observed_read(data.ptr())) throw py::error_already_set();
-    Tensor t = tensor_from(data.ptr(), dtype.is_none() ? std::nullopt : std::optional(dtype_from(dtype.ptr())),
-                           !device.is_none()       ? device_from(device.ptr())
-                           : is_tensor(data.ptr()) ? unwrap(data.ptr()).device()
-                                                   : default_device());
-    return py::reinterpret_steal<py::object>(wrap(t));
+    return or_complex("tensor_from", {"data", "dtype", "device"}, {data, dtype, device}, [&] {
+      return tensor_from(data.ptr(), dtype.is_none() ? std::nullopt : std::optional(dtype_from(dtype.ptr())),
+                         !device.is_none()       ? device_from(device.ptr())
+                         : is_tensor(data.ptr()) ? unwrap(data.ptr()).device()
+                                                 : default_device());
+    });
   });
   m.def("from_buffer", [](py::object array) {
     const PauseRecording constant;
-    return py::reinterpret_steal<py::object>(wrap(tensor_from_buffer(array.ptr())));
+    return or_complex("from_buffer", {"array"}, {array}, [&] { return tensor_from_buffer(array.ptr()); });
   });
   m.def("to_list", [](py::object t) {
     if (!is_tensor(t.ptr())) throw ArgError("tolist: expected a tensor");

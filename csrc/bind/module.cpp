@@ -5,6 +5,7 @@
 #include "bind/accelerator.h"
 #include "bind/autograd.h"
 #include "bind/capture.h"
+#include "bind/complex.h"
 #include "bind/convert.h"
 #include "bind/dlpack.h"
 #include "bind/errors.h"
@@ -110,6 +111,7 @@ PYBIND11_MODULE(_C, m) {
     throw py::error_already_set();
   bind::init_types(m.ptr());
   bind::init_interop(m.ptr());
+  bind::init_complex(m.ptr());
   bind::init_dlpack(m.ptr());
   bind::init_observe(m.ptr());
   bind::init_autograd(m.ptr());

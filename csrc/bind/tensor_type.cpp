@@ -2,6 +2,7 @@
 
 #include <structmember.h>
 
+#include "bind/complex.h"
 #include "bind/convert.h"
 #include "bind/errors.h"
 #include "bind/indexing.h"
@@ -13,7 +14,7 @@
 
 namespace fastdl::bind {
 
-PyTypeObject* tensor_type = nullptr;
+PyTypeObject *tensor_type = nullptr, *complex_type = nullptr;
 
 namespace {
 
@@ -71,7 +72,8 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"data", nullptr};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Tensor", const_cast<char**>(names), &data)) return nullptr;
     if (!data || data == Py_None) return alloc(type, ops::empty({0}, default_dtype()));
-    return alloc(type, is_tensor(data) ? alias(unwrap(data)) : tensor_from(data, default_dtype(), default_device()));
+    const bool same_kind = complex_type && PyType_IsSubtype(type, complex_type) ? is_complex(data) : is_tensor(data);
+    return alloc(type, same_kind ? alias(unwrap(data)) : tensor_from(data, default_dtype(), default_device()));
   });
 }
 
@@ -94,8 +96,11 @@ template <Tensor (*Op)(const Tensor&, const Tensor&), Name kName> PyObject* bina
       [&]() -> PyObject* {
         const Tensor *x, *y;
         Tensor nx, ny;
-        if (!operand(a, &x, &nx) || !operand(b, &y, &ny)) Py_RETURN_NOTIMPLEMENTED;
         PyObject* const operands[] = {a, b};
+        if (!operand(a, &x, &nx) || !operand(b, &y, &ny)) {
+          if (has_complex(operands, 2)) return call_complex(kName.text, {"input", "other"}, operands);
+          Py_RETURN_NOTIMPLEMENTED;
+        }
         return observed(kName.text, operands, 2, wrap(Op(*x, *y)));
       },
       kName.text);
@@ -106,7 +111,10 @@ template <Tensor (*Op)(const Tensor&, const Tensor&), Name kName> PyObject* inpl
       [&]() -> PyObject* {
         const Tensor* y;
         Tensor ny;
-        if (!operand(b, &y, &ny)) Py_RETURN_NOTIMPLEMENTED;
+        if (!operand(b, &y, &ny)) {
+          if (has_complex(&b, 1)) throw DTypeError("a complex result does not fit into a real tensor");
+          Py_RETURN_NOTIMPLEMENTED;
+        }
         Op(unwrap(a), *y);
         PyObject* const operands[] = {a, b};
         return observed(kName.text, operands, 2, Py_NewRef(a));
@@ -211,12 +219,12 @@ PyObject* get_version(PyObject* self, void*) { return PyLong_FromUnsignedLong(SE
 PyObject* get_itemsize(PyObject* self, void*) { return PyLong_FromLongLong(size_of(SELF.dtype())); }
 PyObject* get_nbytes(PyObject* self, void*) { return PyLong_FromLongLong(SELF.bytes()); }
 PyObject* get_data(PyObject* self, void*) {
-  return guarded([&] { return observed("detach", &self, 1, wrap(alias(SELF))); });
+  return guarded([&] { return observed("detach", &self, 1, wrap_like(self, alias(SELF))); });
 }
 PyObject* get_grad(PyObject* self, void*) {
   TensorImpl* t = SELF.impl();
   if (FASTDL_UNLIKELY(recording() != nullptr)) recording()->use_gradient(t);
-  return wrap(Tensor(t->grad));
+  return guarded([&] { return wrap_like(self, Tensor(t->grad)); });
 }
 PyObject* get_transposed(PyObject* self, void*) {
   return guarded([&] {
@@ -259,12 +267,13 @@ int set_grad(PyObject* self, PyObject* value, void*) {
     t.impl()->grad = nullptr;
     return 0;
   }
-  if (!is_tensor(value)) {
+  if (!is_real_or_complex(value)) {
     PyErr_Format(PyExc_TypeError, "grad: expected a tensor or None, not %s", Py_TYPE(value)->tp_name);
     return -1;
   }
   PyObject* r = guarded([&]() -> PyObject* {
     const Tensor& g = unwrap(value);
+    if (is_complex(self) != is_complex(value)) throw DTypeError("grad: a complex tensor's is complex, a real one's is real");
     if (!(g.shape() == t.shape())) throw ShapeError(str("grad: shape ", g.shape(), " for a tensor of shape ", t.shape()));
     if (g.dtype() != t.dtype()) throw DTypeError(str("grad: ", name_of(g.dtype()), " for a tensor of ", name_of(t.dtype())));
     if (g.same(t)) throw Error("grad: a tensor cannot be its own gradient");
@@ -277,8 +286,8 @@ int set_grad(PyObject* self, PyObject* value, void*) {
 
 // The same Python object, now over another tensor's memory: `parameter.data = other`.
 int set_data(PyObject* self, PyObject* value, void*) {
-  if (!value || !is_tensor(value)) {
-    PyErr_SetString(PyExc_TypeError, "data: expected a tensor");
+  if (!value || !is_real_or_complex(value) || is_complex(self) != is_complex(value)) {
+    PyErr_SetString(PyExc_TypeError, is_complex(self) ? "data: expected a complex tensor" : "data: expected a tensor");
     return -1;
   }
   if (recording()) {
@@ -338,6 +347,14 @@ PyObject* wrap(const Tensor& t) {
   if (t.impl()->python) return Py_NewRef(static_cast<PyObject*>(t.impl()->python));
   return alloc(tensor_type, t);
 }
+
+PyObject* wrap_complex(const Tensor& pairs) {
+  auto* known = static_cast<PyObject*>(pairs.impl()->python);
+  if (known && is_complex(known)) return Py_NewRef(known);
+  return alloc(complex_type, known ? ops::view(pairs, pairs.shape()) : pairs);
+}
+
+PyObject* wrap_like(PyObject* model, const Tensor& t) { return t.defined() && is_complex(model) ? wrap_complex(t) : wrap(t); }
 
 Tensor number_to_tensor(PyObject* o) {
   if (PyFloat_Check(o)) return ops::scalar_tensor(PyFloat_AS_DOUBLE(o));

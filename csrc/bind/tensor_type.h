@@ -14,10 +14,18 @@ struct PyTensor {
 };
 
 extern PyTypeObject* tensor_type;
+extern PyTypeObject* complex_type;  // its subclass for complex numbers (bind/complex.h); null until that is loaded
 
 bool init_tensor_type(PyObject* module);
 PyObject* wrap(const Tensor& t);  // the tensor's Python object: the one it has, else a new one; None if undefined
-inline bool is_tensor(PyObject* o) { return Py_TYPE(o) == tensor_type || PyType_IsSubtype(Py_TYPE(o), tensor_type); }
+PyObject* wrap_complex(const Tensor& pairs);  // a complex tensor over the same memory
+PyObject* wrap_like(PyObject* model, const Tensor& t);  // a complex tensor if `model` is one, else as `wrap`
+inline bool is_complex(PyObject* o) { return complex_type && PyType_IsSubtype(Py_TYPE(o), complex_type); }
+inline bool is_real_or_complex(PyObject* o) { return Py_TYPE(o) == tensor_type || PyType_IsSubtype(Py_TYPE(o), tensor_type); }
+// Whether ops may read the elements. Those of a complex tensor are pairs of numbers, of which no op knows.
+inline bool is_tensor(PyObject* o) {
+  return Py_TYPE(o) == tensor_type || (PyType_IsSubtype(Py_TYPE(o), tensor_type) && !is_complex(o));
+}
 inline const Tensor& unwrap(PyObject* o) {
   const Tensor& t = reinterpret_cast<PyTensor*>(o)->tensor;
   if (FASTDL_UNLIKELY(recording() != nullptr)) recording()->use(t.impl());

@@ -15,7 +15,9 @@ namespace fastdl::bind {
 namespace {
 
 struct PyDType {
-  DType value;
+  DType value;         // of a complex number: of its parts
+  bool pair = false;  // whether it is a complex number
+  std::string name() const { return pair ? value == DType::f32 ? "complex64" : "complex128" : name_of(value); }
 };
 struct PyDevice {
   Device value;
@@ -41,6 +43,7 @@ Device parse_device(const std::string& name) {
 }  // namespace
 
 PyObject* dtype_object(DType t) { return dtype_objects[static_cast<int>(t)]; }
+bool is_complex_dtype(PyObject* o) { return is_dtype(o) && py::cast<PyDType&>(py::handle(o)).pair; }
 bool is_dtype(PyObject* o) { return Py_TYPE(o) == reinterpret_cast<PyTypeObject*>(dtype_type); }
 
 DType dtype_from(PyObject* o) {
@@ -74,12 +77,12 @@ void init_types(PyObject* module) {
   py::module_ m = py::reinterpret_borrow<py::module_>(module);
 
   py::class_<PyDType> dtype(m, "dtype", "An element type: fastdl.float32, fastdl.int64, ...");
-  dtype.def("__repr__", [](const PyDType& d) { return std::string("fastdl.") + name_of(d.value); })
-      .def("__reduce__", [](const PyDType& d) { return std::string(name_of(d.value)); })
-      .def_property_readonly("name", [](const PyDType& d) { return name_of(d.value); })
-      .def_property_readonly("itemsize", [](const PyDType& d) { return size_of(d.value); })
-      .def_property_readonly("is_floating_point", [](const PyDType& d) { return is_floating(d.value); })
-      .def_property_readonly("is_complex", [](const PyDType&) { return false; })
+  dtype.def("__repr__", [](const PyDType& d) { return "fastdl." + d.name(); })
+      .def("__reduce__", [](const PyDType& d) { return d.name(); })
+      .def_property_readonly("name", &PyDType::name)
+      .def_property_readonly("itemsize", [](const PyDType& d) { return size_of(d.value) << d.pair; })
+      .def_property_readonly("is_floating_point", [](const PyDType& d) { return is_floating(d.value) && !d.pair; })
+      .def_property_readonly("is_complex", [](const PyDType& d) { return d.pair; })
       .def_property_readonly("is_signed", [](const PyDType& d) { return d.value != DType::u8 && d.value != DType::b8; });
   dtype_type = dtype.ptr();
   for (int i = 0; i < kNumDTypes; ++i) {
@@ -87,6 +90,8 @@ void init_types(PyObject* module) {
     m.attr(name_of(static_cast<DType>(i))) = o;
     dtype_objects[i] = o.release().ptr();
   }
+  m.attr("complex64") = py::cast(PyDType{DType::f32, true});
+  m.attr("complex128") = py::cast(PyDType{DType::f64, true});
 
   py::class_<PyDevice> device(m, "device", "Where tensors live: fastdl.device('cpu'), fastdl.device('cuda:0').");
   device

@@ -114,7 +114,7 @@ Tensor strided_gradient(const Tensor& g, const Shape& shape, const Shape& stride
 
 Tensor view_dtype(const Tensor& t, DType dtype) {
   const int64_t from = size_of(t.dtype()), to = size_of(dtype);
-  Shape shape = t.shape(), strides = t.strides();
+  Shape shape = t.shape(), strides = t.numel() > 0 ? t.strides() : contiguous_strides(t.shape());
   if (from != to) {
     const int last = t.ndim() - 1;
     const auto refuse = [&](const char* why) {

@@ -4,6 +4,15 @@ from fastdl import captured
 from fastdl.tensor import Tensor
 
 
+def _class_for(cls, data):
+    """The class itself, or its complex counterpart."""
+    if isinstance(data, Tensor) and data.is_complex():
+        from fastdl.complex_tensor import complex_class
+
+        return complex_class(cls)
+    return cls
+
+
 class Parameter(Tensor):
     """A tensor that is trained: assigned to a module, it becomes one of its ``parameters()``.
 
@@ -25,7 +34,7 @@ class Parameter(Tensor):
             raise captured.CaptureError(
                 "Parameter: a captured step cannot make parameters; make them before it is called"
             )
-        self = Tensor.__new__(cls, data)
+        self = Tensor.__new__(_class_for(cls, data), data)
         self.requires_grad = requires_grad
         return self
 
@@ -57,7 +66,7 @@ class Buffer(Tensor):
     __slots__ = ()
 
     def __new__(cls, data=None, *, persistent=True):
-        self = Tensor.__new__(cls, data)
+        self = Tensor.__new__(_class_for(cls, data), data)
         self.persistent = persistent
         return self
 

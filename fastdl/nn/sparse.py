@@ -7,7 +7,46 @@ from fastdl.nn.module import Module
 from fastdl.nn.parameter import Parameter
 
 
-class Embedding(Module):
+class _Table(Module):
+    """What the layers share: rows of trained numbers, one of which may stand for padding."""
+
+    def _set_rows(self, num_embeddings, embedding_dim, padding_idx, sparse, weight, device, dtype):
+        name = type(self).__name__
+        if sparse:
+            raise ValueError(f"{name}: sparse gradients are not supported")
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ValueError(f"{name}: padding_idx {padding_idx} must be within num_embeddings = {num_embeddings}")
+            padding_idx %= num_embeddings
+        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        if weight is None:
+            self.weight = Parameter(fastdl.empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
+            self.reset_parameters()
+        elif tuple(weight.shape) != (num_embeddings, embedding_dim):
+            raise fastdl.ShapeError(
+                f"{name}: weight {list(weight.shape)} does not match num_embeddings, embedding_dim = "
+                f"{[num_embeddings, embedding_dim]}"
+            )
+        else:
+            self.weight = Parameter(weight)
+
+    def reset_parameters(self):
+        """Draws the rows anew; the padding row is zero."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            with fastdl.no_grad():
+                self.weight[self.padding_idx].fill_(0)
+
+    @classmethod
+    def _from_rows(cls, embeddings, freeze, **options):
+        if embeddings.ndim != 2:
+            raise fastdl.ShapeError(f"{cls.__name__}: expected a 2-d tensor of rows, got {list(embeddings.shape)}")
+        table = cls(*embeddings.shape, _weight=embeddings, **options)
+        table.weight.requires_grad = not freeze
+        return table
+
+
+class Embedding(_Table):
     """Row ``weight[i]`` for each index i.
 
     Args:
@@ -29,44 +68,20 @@ class Embedding(Module):
     def __init__(self, num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0,
                  scale_grad_by_freq=False, sparse=False, _weight=None, _freeze=False, device=None, dtype=None):  # fmt: skip
         super().__init__()
-        if sparse:
-            raise ValueError("Embedding: sparse gradients are not supported")
-        if padding_idx is not None:
-            if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(
-                    f"Embedding: padding_idx {padding_idx} must be within num_embeddings = {num_embeddings}"
-                )
-            padding_idx %= num_embeddings
-        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        self._set_rows(num_embeddings, embedding_dim, padding_idx, sparse, _weight, device, dtype)
+        if _freeze:
+            self.weight.requires_grad = False
         self.max_norm, self.norm_type = max_norm, norm_type
         self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
-        if _weight is None:
-            weight = fastdl.empty(num_embeddings, embedding_dim, device=device, dtype=dtype)
-            self.weight = Parameter(weight, requires_grad=not _freeze)
-            self.reset_parameters()
-        else:
-            if tuple(_weight.shape) != (num_embeddings, embedding_dim):
-                raise fastdl.ShapeError(
-                    f"Embedding: weight {list(_weight.shape)} does not match num_embeddings, embedding_dim = "
-                    f"{[num_embeddings, embedding_dim]}"
-                )
-            self.weight = Parameter(_weight, requires_grad=not _freeze)
-
-    def reset_parameters(self):
-        """Draws the rows anew; the padding row is zero."""
-        init.normal_(self.weight)
-        if self.padding_idx is not None:
-            with fastdl.no_grad():
-                self.weight[self.padding_idx].fill_(0)
 
     @classmethod
     def from_pretrained(cls, embeddings, freeze=True, padding_idx=None, max_norm=None, norm_type=2.0,
                         scale_grad_by_freq=False, sparse=False):  # fmt: skip
         """An Embedding over the rows of a matrix, not trained unless ``freeze=False``."""
-        if embeddings.ndim != 2:
-            raise fastdl.ShapeError(f"Embedding: expected a 2-d tensor of rows, got {list(embeddings.shape)}")
-        rows, columns = embeddings.shape
-        return cls(rows, columns, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, embeddings, freeze)
+        return cls._from_rows(
+            embeddings, freeze, padding_idx=padding_idx, max_norm=max_norm, norm_type=norm_type,
+            scale_grad_by_freq=scale_grad_by_freq, sparse=sparse,
+        )  # fmt: skip
 
     def forward(self, input):
         return F.embedding(
@@ -86,7 +101,7 @@ class Embedding(Module):
         return text
 
 
-class EmbeddingBag(Module):
+class EmbeddingBag(_Table):
     """The sum, mean or maximum of the rows ``weight[i]`` in each bag of indices.
 
     Args:
@@ -111,40 +126,18 @@ class EmbeddingBag(Module):
     def __init__(self, num_embeddings, embedding_dim, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, mode="mean",
                  sparse=False, _weight=None, include_last_offset=False, padding_idx=None, device=None, dtype=None):  # fmt: skip
         super().__init__()
-        if sparse:
-            raise ValueError("EmbeddingBag: sparse gradients are not supported")
-        if padding_idx is not None:
-            if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(
-                    f"EmbeddingBag: padding_idx {padding_idx} must be within num_embeddings = {num_embeddings}"
-                )
-            padding_idx %= num_embeddings
-        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        self._set_rows(num_embeddings, embedding_dim, padding_idx, sparse, _weight, device, dtype)
         self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
         self.mode, self.sparse, self.include_last_offset = mode, sparse, include_last_offset
-        if _weight is None:
-            self.weight = Parameter(fastdl.empty(num_embeddings, embedding_dim, device=device, dtype=dtype))
-            self.reset_parameters()
-        else:
-            if tuple(_weight.shape) != (num_embeddings, embedding_dim):
-                raise fastdl.ShapeError(
-                    f"EmbeddingBag: weight {list(_weight.shape)} does not match num_embeddings, embedding_dim = "
-                    f"{[num_embeddings, embedding_dim]}"
-                )
-            self.weight = Parameter(_weight)
-
-    reset_parameters = Embedding.reset_parameters
 
     @classmethod
     def from_pretrained(cls, embeddings, freeze=True, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, mode="mean",
                         sparse=False, include_last_offset=False, padding_idx=None):  # fmt: skip
         """An EmbeddingBag over the rows of a matrix, not trained unless ``freeze=False``."""
-        if embeddings.ndim != 2:
-            raise fastdl.ShapeError(f"EmbeddingBag: expected a 2-d tensor of rows, got {list(embeddings.shape)}")
-        bag = cls(*embeddings.shape, max_norm, norm_type, scale_grad_by_freq, mode, sparse, embeddings,
-                  include_last_offset, padding_idx)  # fmt: skip
-        bag.weight.requires_grad = not freeze
-        return bag
+        return cls._from_rows(
+            embeddings, freeze, max_norm=max_norm, norm_type=norm_type, scale_grad_by_freq=scale_grad_by_freq, mode=mode,
+            sparse=sparse, include_last_offset=include_last_offset, padding_idx=padding_idx,
+        )  # fmt: skip
 
     def forward(self, input, offsets=None, per_sample_weights=None):
         return F.embedding_bag(
