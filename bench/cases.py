@@ -75,6 +75,24 @@ def optimizer(name, passes, **options):
     return Case(f"optim.{name} 10M", build, nbytes=4.0 * passes * 10_000_000)
 
 
+# --- weights of 8 bits ---
+
+
+def linear_int8(rows, inputs, outputs):
+    """Beside the float32 layer of the same sizes; its share is of the float32 peak."""
+
+    def build(library):
+        if library is np:
+            return None
+        layer = library.nn.Sequential(library.nn.Linear(inputs, outputs))
+        options = {"dtype": library.qint8} if library.__name__ == "torch" else {}
+        model = library.ao.quantization.quantize_dynamic(layer, {library.nn.Linear}, **options)
+        x = library.randn(rows, inputs)
+        return lambda: model(x)
+
+    return Case(f"linear int8 {rows}x{inputs}->{outputs}", build, flops=2.0 * rows * inputs * outputs)
+
+
 # --- whole training steps ---
 
 
@@ -181,6 +199,7 @@ def cases():
         *(of_row(row, bench) for row in ROWS.values() for bench in row.bench),
         optimizer("AdamW", 7),
         optimizer("SGD", 5, momentum=0.9),
+        *(linear_int8(rows, n, n) for rows, n in ((1024, 1024), (64, 1024), (1, 1024))),
         *(
             training_step(make, captured)
             for make in (mlp_small, mlp, convnet, transformer)

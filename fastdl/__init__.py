@@ -59,7 +59,8 @@ from .version import __version__ as __version__
 
 # Loaded when first used, so that `import fastdl` stays short.
 _SUBMODULES = (
-    "amp", "backends", "cuda", "data", "datasets", "fft", "linalg", "models", "nn", "onnx", "optim", "train", "utils",
+    "amp", "ao", "backends", "cuda", "data", "datasets", "fft", "linalg", "models", "nn", "onnx", "optim", "quantization",
+    "train", "utils",
 )  # fmt: skip
 _LAZY = {
     name: module

@@ -208,6 +208,7 @@ void init_ops(PyObject* m) {
   both<lower<&ops::addmm>>(m, "addmm(input, mat1, mat2, beta=1.0, alpha=1.0)");
   both<lower<&ops::baddbmm>>(m, "baddbmm(input, batch1, batch2, beta=1.0, alpha=1.0)");
   def<lower<&ops::linear>>(m, "linear(input, weight, bias=None)");
+  def<&ops::linear_int8>(m, "linear_int8(input, weight, scale, sums, bias=None)");
 
   // --- recurrent layers ---
   def<lower<&ops::lstm_layer>>(m, "lstm_layer(input, h0, c0, weight_ih, weight_hh, bias_ih=None, bias_hh=None, reverse=False)");

@@ -6,6 +6,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/gather.h"
 #include "kernels/index.h"
+#include "kernels/int8.h"
 #include "kernels/layer_norm.h"
 #include "kernels/loss.h"
 #include "kernels/matmul.h"

@@ -400,6 +400,18 @@ void describe(const char*, const MatmulArgs& a, Operands& o) {
   o.write(a.c);
   o.flops = 2.0 * product(a.c) * static_cast<double>(a.a.shape[a.a.ndim - 1]);
 }
+void describe(const char*, const Int8LinearArgs& a, Operands& o) {
+  o.read(a.x, a.rows * a.k, DType::f32);
+  o.read(a.weight, int8_panels(a.columns) * kInt8Columns * int8_quads(a.k) * kInt8Quad, DType::i8);
+  o.read(a.weight_scale, a.columns, DType::f32);
+  o.read(a.weight_sum, a.columns, DType::i32);
+  o.read(a.bias, a.columns, DType::f32);
+  o.write(a.y, a.rows * a.columns, DType::f32);
+  o.update(a.quantized, int8_workspace(a.rows, a.k), DType::u8);
+  o.update(a.scale, a.rows, DType::f32);
+  o.update(a.zero, a.rows, DType::i32);
+  o.flops = 2.0 * static_cast<double>(a.rows * a.columns * a.k);
+}
 namespace {
 // Gates, hidden states and cells of one layer, over all steps.
 struct RnnCounts {

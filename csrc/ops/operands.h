@@ -92,6 +92,7 @@ FASTDL_ARGS(ConvWeightArgs)
 FASTDL_ARGS(MaxPoolArgs)
 FASTDL_ARGS(AvgPoolArgs)
 FASTDL_ARGS(MatmulArgs)
+FASTDL_ARGS(Int8LinearArgs)
 FASTDL_ARGS(RnnArgs)
 FASTDL_ARGS(RnnBackwardArgs)
 #undef FASTDL_ARGS

@@ -242,6 +242,9 @@ Tensor outer(const Tensor& a, const Tensor& b);
 Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta, double alpha);
 Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, double beta, double alpha);
 Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias);
+// input (..., K), weight as csrc/kernels/int8.h packs it; not recorded.
+Tensor linear_int8(const Tensor& input, const Tensor& weight, const Tensor& scale, const Tensor& sums,
+                   const std::optional<Tensor>& bias);
 
 // --- rnn.cpp: one direction of one layer; input (T, B, I), states (B, H), weights and gate order as PyTorch's ---
 std::tuple<Tensor, Tensor, Tensor> lstm_layer(const Tensor& input, const Tensor& h0, const Tensor& c0, const Tensor& weight_ih,

@@ -1,6 +1,6 @@
 """Layers, with PyTorch's names: modules hold parameters, ``nn.functional`` holds the functions they call."""
 
-from fastdl.nn import functional, init, parameter, transformer, utils
+from fastdl.nn import functional, init, parameter, quantized, transformer, utils
 from fastdl.nn.activation import (
     CELU,
     ELU,
@@ -304,6 +304,7 @@ __all__ = [
     "lora_state_dict",
     "merge_lora",
     "parameter",
+    "quantized",
     "transformer",
     "utils",
 ]  # fmt: skip

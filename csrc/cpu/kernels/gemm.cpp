@@ -16,9 +16,10 @@ namespace FASTDL_CPU_NAMESPACE {
 namespace {
 
 constexpr int64_t kPackedBytes = 4 << 20;       // scratch for the panels of one operand
-constexpr int64_t kAccumulatorBytes = 2 << 20;  // float32 sums of a 16-bit C
-constexpr int64_t kPackTaskElements = 1 << 16;
-constexpr int64_t kTaskFlops = 2'000'000;       // a product below twice this stays on one thread
+constexpr int64_t kAccumulatorBytes = 4 << 20;  // float32 sums of a 16-bit C
+constexpr int64_t kPackTaskElements = 1 << 13;  // one or two microseconds
+constexpr int64_t kTaskFlops = 500'000;         // a product below twice this, some 10 us, stays on one thread
+constexpr int64_t kInPlaceBytes = 1 << 18;      // an operand that is read from L2 as it is
 
 FASTDL_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 FASTDL_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -209,14 +210,16 @@ void compute(const Block<P>& block, int64_t row0, int64_t row_count, int64_t col
 }
 
 // Whether tiles read the operand in place. A tile wants columns of B adjacent; rows of A may have any stride, but many
-// rows a power of two apart fall into one cache set, so A is packed once it is used enough to repay the copy.
+// rows a power of two apart fall into one cache set, so A is packed once it is used enough to repay the copy. An operand
+// that L2 holds beside the other is not: of a product that takes 100 us on two threads, packing it on one and fetching the
+// panels from that one's caches was a quarter.
 template <class T> bool in_place(const GemmOperand<T>& x) { return !x.pack && !x.packed && x.dtype == dtype_of<T>; }
 FASTDL_INLINE bool is_bf16_memory(const GemmOperand<float>& x) { return !x.pack && !x.packed && x.dtype == DType::bf16; }
 template <class T> bool reads_rows_in_place(const Gemm<T>& g) {
-  return in_place(g.a) && (g.n <= 2 * kTileCols<T> || g.m * g.k * int64_t{sizeof(T)} <= 64 << 10);
+  return in_place(g.a) && (g.n <= 2 * kTileCols<T> || g.m * g.k * int64_t{sizeof(T)} <= kInPlaceBytes);
 }
 template <class T> bool reads_columns_in_place(const Gemm<T>& g) {
-  return in_place(g.b) && g.b.stride == 1 && (g.m <= 2 * kTileRows || g.n * g.k * int64_t{sizeof(T)} <= 64 << 10);
+  return in_place(g.b) && g.b.stride == 1 && (g.m <= 2 * kTileRows || g.n * g.k * int64_t{sizeof(T)} <= kInPlaceBytes);
 }
 
 // Operands and C of one type, read from memory as they are.
@@ -264,25 +267,46 @@ template <class T, class S> bool takes_streams(const Gemm<T>& g) {
          (sizeof(S) != sizeof(T) || g.n * g.k * int64_t{sizeof(T)} > kStreamBytes);
 }
 template <class T, class S> void multiply_streams(const Gemm<T>& g) {
-  // Columns of a task: long runs, in about eight parts where that leaves each enough to do.
-  constexpr int64_t kLeast = 256, kMost = 512;
+  // A task reads rows of B in runs as long as the sums in L1 allow: half as long a run costs a third of the bandwidth. Where
+  // that leaves fewer than eight tasks, K is split too, and the parts are added in their order.
+  constexpr int64_t kSums = 4096, kLeast = 512, kTasks = 8, kTaskBytes = 1 << 18;
+  constexpr bool kConverts = sizeof(S) != sizeof(T);
   const int rows = static_cast<int>(g.m);
   const int64_t width = stream_vectors(rows) * lanes<compute_vector<T>>;
-  const int64_t wanted = at_most(kMost, at_least(kLeast, at_least(g.n / 8, grain_for(g.k * int64_t{sizeof(S)}))));
-  parallel_for(g.n, ceil_div(wanted, width) * width, [&](int64_t begin, int64_t end) {
-    S* const c = static_cast<S*>(g.c) + begin;
+  const Parts across = parts_of_at_most(ceil_div(g.n, width), ceil_div(at_least(kLeast, kSums / rows), width));
+  const int64_t most = g.n * g.k * int64_t{sizeof(S)} / (across.count * kTaskBytes);
+  const Parts depth{g.k, at_least(1, at_most(at_most(ceil_div(kTasks, across.count), g.k), most))};
+  T* const parts = depth.count == 1
+                       ? nullptr
+                       : static_cast<T*>(scratch(kGemmScratch + 2, static_cast<size_t>(depth.count * rows * g.n) * sizeof(T)));
+  S* const c = static_cast<S*>(g.c);
+  parallel_tasks(across.count * depth.count, [&](int64_t task) {
+    const int64_t x = task % across.count, p = task / across.count, k0 = depth.begin(p);
+    const int64_t begin = across.begin(x) * width, end = at_most(across.begin(x + 1) * width, g.n);
+    if (parts) {
+      Gemm<T> part = g;
+      part.k = depth.size(p);
+      part.a.data = static_cast<const S*>(g.a.data) + k0 * g.a.k_stride;
+      part.b.data = static_cast<const S*>(g.b.data) + k0 * g.b.k_stride;
+      if (p > 0) part.addend = nullptr;
+      return stream_columns<S>(part, begin, end, parts + p * rows * g.n + begin, g.n);
+    }
     T* sums;
     int64_t sums_row = g.c_stride;
-    if constexpr (sizeof(S) == sizeof(T)) {
-      sums = c;
-    } else {
+    if constexpr (kConverts) {
       sums_row = end - begin;
       sums = static_cast<T*>(scratch(kGemmScratch + 2, static_cast<size_t>(rows * sums_row) * sizeof(T)));
+    } else {
+      sums = c + begin;
     }
     stream_columns<S>(g, begin, end, sums, sums_row);
-    if (sizeof(S) != sizeof(T) || g.activation != Activation::none)
-      finish<T, S>(g.activation, sums, sums_row, c, g.c_stride, rows, static_cast<int>(end - begin));
+    if (kConverts || g.activation != Activation::none)
+      finish<T, S>(g.activation, sums, sums_row, c + begin, g.c_stride, rows, static_cast<int>(end - begin));
   });
+  if (!parts) return;
+  for (int64_t p = 1; p < depth.count; ++p)
+    for (int64_t i = 0; i < rows * g.n; ++i) parts[i] += parts[p * rows * g.n + i];
+  finish<T, S>(g.activation, parts, g.n, c, g.c_stride, rows, static_cast<int>(g.n));
 }
 // A column is a row of the transposed product, B^T A^T.
 template <class T> bool is_column(const Gemm<T>& g) {
