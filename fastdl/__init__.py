@@ -59,7 +59,7 @@ from .version import __version__ as __version__
 
 # Loaded when first used, so that `import fastdl` stays short.
 _SUBMODULES = (
-    "amp", "cuda", "data", "datasets", "fft", "linalg", "models", "nn", "onnx", "optim", "train", "utils",
+    "amp", "backends", "cuda", "data", "datasets", "fft", "linalg", "models", "nn", "onnx", "optim", "train", "utils",
 )  # fmt: skip
 _LAZY = {
     name: module

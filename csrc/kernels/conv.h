@@ -22,6 +22,7 @@ struct ConvArgs {
   View output;  // (N, O, OH, OW)
   ConvGeometry geometry;
   void* panels;  // workspace: groups x conv_panel_channels(channels written per group) x channels read per group x KH KW
+  bool tf32 = false;  // float32 products may be rounded to TF32, on devices that are faster for it
 };
 
 struct ConvWeightArgs {
@@ -31,6 +32,7 @@ struct ConvWeightArgs {
   ConvGeometry geometry;
   int64_t parts;  // the images are split in as many parts, whose sums are added in order
   void* partial_sums;  // workspace: parts x groups x conv_panel_channels(O / groups) x C / groups x KH KW
+  bool tf32 = false;
 };
 
 // --- which source element each tap reads, for the forward pass and for its transpose ---
