@@ -144,14 +144,20 @@ def main():
     if not nvcc or not cuobjdump or not find("nvdisasm"):
         print("nvcc, cuobjdump and nvdisasm of CUDA 13 are not installed")
         return 77
-    os.environ["PATH"] = os.pathsep.join([*{str(Path(find(p)).parent): 0 for p in ("nvcc", "nvdisasm")}, os.environ["PATH"]])
+    os.environ["PATH"] = os.pathsep.join(
+        [*{str(Path(find(p)).parent): 0 for p in ("nvcc", "nvdisasm")}, os.environ["PATH"]]
+    )
     files = options.files or sorted({h.file for h in HOT})
     if options.every:
-        files = sorted(p.stem for p in [*(CUDA / "kernels").glob("*.cu"), CUDA / "backend.cu", CUDA / "device/runtime.cu"])
+        files = sorted(
+            p.stem for p in [*(CUDA / "kernels").glob("*.cu"), CUDA / "backend.cu", CUDA / "device/runtime.cu"]
+        )
     bad = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.j) as pool:
         folder = Path(folder)
-        jobs = [pool.submit(check, f, a, nvcc, cuobjdump, folder) for f in files for a in architectures_of(f, options.arch)]
+        jobs = [
+            pool.submit(check, f, a, nvcc, cuobjdump, folder) for f in files for a in architectures_of(f, options.arch)
+        ]
         if "120" in options.arch:
             hot = [f for f in files if any(h.file == f for h in HOT) and not f.endswith("_hopper")]
             jobs += [pool.submit(check_ptx, f, nvcc, folder) for f in hot]

@@ -128,14 +128,6 @@ def set_float32_matmul_precision(precision):
     _C.set_float32_matmul_precision(_PRECISIONS.index(precision))
 
 
-def _convolution_tf32():
-    return _C.convolution_tf32()
-
-
-def _set_convolution_tf32(allowed):
-    _C.set_convolution_tf32(bool(allowed))
-
-
 def set_flush_denormal(mode):
     """Whether denormal numbers count as 0 within kernels can be set: no, they always do. Returns `mode`."""
     return bool(mode)

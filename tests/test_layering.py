@@ -36,6 +36,7 @@ USES_EXTENSION = {
     "polynomials.py", "products.py", "rearrange.py", "reductions.py", "settings.py", "shaping.py", "special.py",
     "statistics.py", "storage.py",
     "nn/functional/*.py", "nn/module.py", "optim/*.py", "nn/utils/*.py", "amp/autocast_mode.py",
+    "backends/*.py",
     "data/augment.py",
 }  # fmt: skip
 

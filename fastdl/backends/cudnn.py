@@ -3,20 +3,18 @@
 import sys
 import types
 
-from ..settings import _convolution_tf32, _set_convolution_tf32
-
-__all__ = ["allow_tf32"]
+from .. import _C
 
 
 class _Switches(types.ModuleType):
     @property
     def allow_tf32(self):
         """Whether convolutions of float32 may round their operands to TF32: True unless set, as in PyTorch."""
-        return _convolution_tf32()
+        return _C.convolution_tf32()
 
     @allow_tf32.setter
     def allow_tf32(self, allowed):
-        _set_convolution_tf32(allowed)
+        _C.set_convolution_tf32(bool(allowed))
 
 
 sys.modules[__name__].__class__ = _Switches

@@ -53,9 +53,9 @@ template <class T> struct BackwardMmaCall {
 
 // --- device functions ---
 
-template <int kDown, int kTiles>
-__device__ __forceinline__ void store_gradient(float* to, int first_row, int rows, int columns,
-                                               const float (&sums)[kDown][kTiles][4], float factor, WarpPlace place) {
+template <int kDown, int kTiles> __device__ __forceinline__ void store_gradient(float* to, int first_row, int rows, int columns,
+                                                                                const float (&sums)[kDown][kTiles][4],
+                                                                                float factor, WarpPlace place) {
   each_pair(sums, place, [&](int row, int column, float x, float y) {
     float* const at = to + int64_t{first_row + row} * columns + column;
     if (first_row + row >= rows) return;
@@ -136,8 +136,8 @@ template <class T, int Width, Owns kOwns, bool kModified> __global__ void __laun
     const int start = start_of(step);
     const int64_t mask_start = kModified ? rule.mask_start(head) : 0;
     const int warp_first = first + place.row;
-    const bool masked = kKeys ? !rule.all_visible(start, warp_first, Tile::warp_rows)
-                              : !rule.all_visible(warp_first, start, kAcross);
+    const bool masked =
+        kKeys ? !rule.all_visible(start, warp_first, Tile::warp_rows) : !rule.all_visible(warp_first, start, kAcross);
 #pragma unroll
     for (int i = 0; i < kDown; ++i)
 #pragma unroll
@@ -145,10 +145,8 @@ template <class T, int Width, Owns kOwns, bool kModified> __global__ void __laun
         float factors[2][4];
         if constexpr (kModified)
           if (rule.drops) {
-            if constexpr (kKeys)
-              dropout_factors_of_keys(factors[0], rule, head, start + 8 * j, warp_first + 16 * i, place);
-            else if (j % 2 == 0)
-              dropout_factors_of_queries(factors, rule, head, warp_first + 16 * i, start + 8 * j, place);
+            if constexpr (kKeys) dropout_factors_of_keys(factors[0], rule, head, start + 8 * j, warp_first + 16 * i, place);
+            else if (j % 2 == 0) dropout_factors_of_queries(factors, rule, head, warp_first + 16 * i, start + 8 * j, place);
           }
 #pragma unroll
         for (int e = 0; e < 4; ++e) {

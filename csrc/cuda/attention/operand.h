@@ -34,10 +34,7 @@ template <class T> struct AttentionMatrices {
   BatchOffsets offsets;
 
   explicit AttentionMatrices(const View& v)
-      : data(v.as<T>()),
-        row_stride(v.strides[v.ndim - 2]),
-        column_stride(v.strides[v.ndim - 1]),
-        offsets(BatchOffsets::of(v)) {
+      : data(v.as<T>()), row_stride(v.strides[v.ndim - 2]), column_stride(v.strides[v.ndim - 1]), offsets(BatchOffsets::of(v)) {
     pieces = column_stride == 1 && row_stride % kPiece<T> == 0 && offsets.multiples_of(kPiece<T>) &&
              reinterpret_cast<uintptr_t>(data) % 16 == 0;
   }

@@ -23,9 +23,9 @@ template <class T, int kRows, int kWidth> struct alignas(16) OperandTile {
 
 // Begins to bring the rows from `row` of a matrix of `rows` x `columns`, with zeros outside: in asynchronous copies of 16
 // bytes, which the caller commits, or element by element, neighbouring threads along the matrix's adjacent dimension.
-template <class T, int kRows, int kWidth>
-__device__ __forceinline__ void begin_tile(OperandTile<T, kRows, kWidth>& tile, const AttentionMatrix<const T>& m, int row,
-                                           int rows, int columns) {
+template <class T, int kRows, int kWidth> __device__ __forceinline__ void begin_tile(OperandTile<T, kRows, kWidth>& tile,
+                                                                                     const AttentionMatrix<const T>& m, int row,
+                                                                                     int rows, int columns) {
   const int thread = static_cast<int>(threadIdx.x);
   if (m.pieces) {
     constexpr int kAcross = kWidth / kPiece<T>, kCount = kRows * kAcross / kMmaAttentionThreads;
@@ -134,9 +134,9 @@ __device__ __forceinline__ void each_pair(const float (&sums)[kDown][kTiles][4],
 // and exchange.
 
 // factors[n][e] of element e of tile n of two neighbouring ones: rows are queries from `query`, columns keys from `key`.
-template <class T>
-__device__ __forceinline__ void dropout_factors_of_queries(float (&factors)[2][4], const ScoreRule<T>& rule, int64_t head,
-                                                           int query, int key, WarpPlace place) {
+template <class T> __device__ __forceinline__ void dropout_factors_of_queries(float (&factors)[2][4], const ScoreRule<T>& rule,
+                                                                              int64_t head, int query, int key,
+                                                                              WarpPlace place) {
   const bool odd = place.t % 2;
 #pragma unroll
   for (int e = 0; e < 4; e += 2) {
@@ -154,9 +154,8 @@ __device__ __forceinline__ void dropout_factors_of_queries(float (&factors)[2][4
 
 // factors[e] of element e of a tile: rows are keys from `key`, columns queries from `query`. Lane q of the four that hold
 // neighbouring keys computes the counter of element q, and gets number q of each of theirs: a transposition of 4 x 4.
-template <class T>
-__device__ __forceinline__ void dropout_factors_of_keys(float (&factors)[4], const ScoreRule<T>& rule, int64_t head, int query,
-                                                        int key, WarpPlace place) {
+template <class T> __device__ __forceinline__ void dropout_factors_of_keys(float (&factors)[4], const ScoreRule<T>& rule,
+                                                                           int64_t head, int query, int key, WarpPlace place) {
   const int q = place.g % 4;
   Philox4 bits = rule.dropout_bits(head, query + 2 * place.t + q % 2, key + place.g / 4 * 4 + q / 2 * 8);
 #pragma unroll

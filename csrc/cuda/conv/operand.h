@@ -72,10 +72,11 @@ template <class T> struct ConvWeightOperand {
         steps(steps_),
         along_k((steps_.channels_innermost ? read_stride : tap_strides[1]) == 1) {
     const bool rows = h.taps == 1 || tap_strides[0] == w.taps, channels = read_stride == h.taps * w.taps;
-    const bool linear = steps_.channels_innermost
-                            ? steps_.inner.d % kPiece<T> == 0 && tap_strides[0] % kPiece<T> == 0 && tap_strides[1] % kPiece<T> == 0
-                            : rows && channels;
-    pieces = along_k && linear && row_stride % kPiece<T> == 0 && group_stride % kPiece<T> == 0 && reinterpret_cast<uintptr_t>(data) % 16 == 0;
+    const bool linear = steps_.channels_innermost ? steps_.inner.d % kPiece<T> == 0 && tap_strides[0] % kPiece<T> == 0 &&
+                                                        tap_strides[1] % kPiece<T> == 0
+                                                  : rows && channels;
+    pieces = along_k && linear && row_stride % kPiece<T> == 0 && group_stride % kPiece<T> == 0 &&
+             reinterpret_cast<uintptr_t>(data) % 16 == 0;
   }
 
   struct Row {

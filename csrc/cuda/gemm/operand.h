@@ -4,9 +4,9 @@
 // A batch of operands has select(z), which gives operand number z. That has `Element`; row(r) and depth(k), which do the
 // part of the addressing that rows and steps along k share; at(row, depth), where a Row{} reads as zeros; and
 // k_adjacent(): whether neighbours in memory are neighbours along k. For tensor cores also in_pieces(): whether pieces of
-// kPiece<Element> elements along that dimension are 16 aligned bytes; address(row, depth), null where zeros are read; and origin(), an
-// address that may be read. A batch of outputs has `Sum` and select(z), which gives what has store(row, column, sum), and
-// perhaps in_pairs() and store_pair(row, column, sum, sum of the next column).
+// kPiece<Element> elements along that dimension are 16 aligned bytes; address(row, depth), null where zeros are read; and
+// origin(), an address that may be read. A batch of outputs has `Sum` and select(z), which gives what has store(row, column,
+// sum), and perhaps in_pairs() and store_pair(row, column, sum, sum of the next column).
 #pragma once
 #include <type_traits>
 

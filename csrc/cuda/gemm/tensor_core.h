@@ -1,6 +1,6 @@
 // Products of bf16, f16 or float32 rounded to TF32 on the warps' tensor cores (sm_80): any layout, sums in float32. A block
-// owns a tile of the output, a warp a part of it in registers. Slices of both operands, 64 bytes deep, go through a ring of three buffers in shared
-// memory: in 16-byte asynchronous copies where the operand allows, else element by element. A slice
+// owns a tile of the output, a warp a part of it in registers. Slices of both operands, 64 bytes deep, go through a ring of
+// three buffers in shared memory: in 16-byte asynchronous copies where the operand allows, else element by element. A slice
 // keeps its operand's adjacent dimension, so that rows of it are rows of memory; fragments along the other dimension are
 // transposed on their way into registers. Rows are padded by 16 bytes, which spreads a fragment's rows over all banks.
 #pragma once
@@ -22,7 +22,8 @@ template <class T> constexpr int kMmaDepth = 64 / sizeof(T);
 
 template <class T, int kRows> struct alignas(16) MmaSlice {
   static constexpr int kPitchAlongK = kMmaDepth<T> + kPiece<T>, kPitchAcross = kRows + kMmaPad;
-  static constexpr int kSize = kRows * kPitchAlongK > kMmaDepth<T>* kPitchAcross ? kRows* kPitchAlongK : kMmaDepth<T>* kPitchAcross;
+  static constexpr int kSize =
+      kRows * kPitchAlongK > kMmaDepth<T>* kPitchAcross ? kRows* kPitchAlongK : kMmaDepth<T>* kPitchAcross;
   T elements[kSize];
 
   __device__ __forceinline__ T* at(int row, int k, bool along_k) {

@@ -1,5 +1,6 @@
-// Convolutions of bf16, f16 and float32 as TF32 as implicit products on the warps' tensor cores (conv/operand.h, gemm/tensor_core.h): with
-// channels innermost, the source is copied in pieces of neighbouring channels, with zeros for the padding.
+// Convolutions of bf16, f16 and float32 as TF32 as implicit products on the warps' tensor cores (conv/operand.h,
+// gemm/tensor_core.h): with channels innermost, the source is copied in pieces of neighbouring channels, with zeros for the
+// padding.
 #include "cuda/conv/pass.h"
 #include "cuda/gemm/tensor_core.h"
 

@@ -1,7 +1,7 @@
 // Batched matrix products of every dtype. Those of bf16 and f16 run on tensor cores (matmul_mma.cu, matmul_hopper.cu),
-// and those of float32 where TF32 is allowed; float32, float64 and integers, which wrap around, on the ordinary arithmetic units (gemm/simt.h). A product with a vector
-// reads the matrix once: a warp or a block a row where the row's elements are adjacent, else a thread a row, with the depth in
-// eight parts that are added in order. 2 M N K operations a matrix.
+// and those of float32 where TF32 is allowed; float32, float64 and integers, which wrap around, on the ordinary arithmetic
+// units (gemm/simt.h). A product with a vector reads the matrix once: a warp or a block a row where the row's elements are
+// adjacent, else a thread a row, with the depth in eight parts that are added in order. 2 M N K operations a matrix.
 #include <utility>
 
 #include "cuda/device/launch.h"
