@@ -96,19 +96,36 @@ def set_num_interop_threads(n):
         raise _C.ValueError(f"set_num_interop_threads: n {n}, expected at least 1")
 
 
+_PRECISIONS = ("highest", "high", "medium")
+
+
 def get_float32_matmul_precision():
-    """'highest': products of float32 are computed in float32, whatever was asked for."""
-    return "highest"
+    """How products of float32 may be rounded on the way: 'highest' unless it was set."""
+    return _PRECISIONS[_C.float32_matmul_precision()]
 
 
 def set_float32_matmul_precision(precision):
-    """Nothing to do: products of float32 keep all their digits; `fastdl.autocast` is the way to lower precision.
+    """Whether matrix products and attention of float32 may round their operands on the way.
+
+    'highest' keeps all 24 bits. 'high' and 'medium' allow GPUs to round operands to TF32, with 11 bits: the relative error
+    of a product is then up to 2^-10, its sums are float32. The CPU always keeps all bits. The same switch as
+    `fastdl.backends.cuda.matmul.allow_tf32`; that of convolutions is `fastdl.backends.cudnn.allow_tf32`.
+
+    Args:
+        precision: 'highest' (the default), 'high' or 'medium'.
 
     Raises:
-        ValueError: not 'highest', 'high' or 'medium'.
+        ValueError: another precision.
+
+    >>> import fastdl as fd
+    >>> fd.set_float32_matmul_precision("high")
+    >>> fd.backends.cuda.matmul.allow_tf32
+    True
+    >>> fd.set_float32_matmul_precision("highest")
     """
-    if precision not in ("highest", "high", "medium"):
+    if precision not in _PRECISIONS:
         raise _C.ValueError(f"set_float32_matmul_precision: {precision!r}, expected 'highest', 'high' or 'medium'")
+    _C.set_float32_matmul_precision(_PRECISIONS.index(precision))
 
 
 def set_flush_denormal(mode):

@@ -21,6 +21,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # FASTDL_CUDA=sim: everything that names no device runs on the simulated GPU.
 if os.environ.get("FASTDL_CUDA") == "sim":
     fd.set_default_device("cuda")
+    fd.backends.cudnn.allow_tf32 = False  # tests judge float32; those of TF32 allow it
 
 settings.register_profile("fastdl", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fastdl")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from reference import (
+    EPS,
     FLOATS,
     assert_all_accurate,
     assert_same_bits_on_threads,
@@ -9,6 +10,7 @@ from reference import (
     level,  # noqa: F401
     plain_dtype,
     rounded,
+    wide,
 )
 
 import fastdl as fd
@@ -40,6 +42,7 @@ SHAPES = [
     ((1, 2, 130, 16), (1, 2, 17, 16), (1, 2, 17, 9)),  # cross attention, another width of values
     ((1, 2, 5, 64), (1, 2, 200, 64), (1, 2, 200, 64)),
     ((2, 4, 66, 20), (2, 2, 66, 20), (2, 2, 66, 20)),  # two query heads a key head
+    ((1, 3, 131, 96), (1, 1, 70, 96), (1, 1, 70, 128)),
 ]
 
 
@@ -156,25 +159,29 @@ def test_a_dimension_with_stride():
 
 
 @pytest.mark.usefixtures("level")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_dropout(dtype):
     """Values of ones show the kept weights: zero or 1 / (1 - p) times the weight, the same in the backward."""
     p, n = 0.25, 70
     kind = getattr(fd, dtype)
     q, k = fd.zeros(2, n, 4, dtype=kind), fd.zeros(2, n, 4, dtype=kind)
-    eye = fd.tensor(np.broadcast_to(np.eye(n), (2, n, n)).astype(dtype), requires_grad=True)
+    eye = fd.tensor(np.broadcast_to(np.eye(n), (2, n, n)).copy()).to(kind).requires_grad_()
     fd.manual_seed(1)
     out = attention(q, k, eye, dropout_p=p)
-    weights = out.detach().numpy(force=True)  # the identity as values
+    weights = wide(out)  # the identity as values
     kept = weights > 0
     assert 0.7 < kept.mean() < 0.8
-    np.testing.assert_allclose(weights[kept], 1 / (1 - p) / n, rtol=1e-6)
-    g = np.random.default_rng(7).standard_normal((2, n, n)).astype(dtype)
-    out.backward(fd.tensor(g))
-    np.testing.assert_allclose(eye.grad.numpy(force=True), np.swapaxes(weights, 1, 2) @ g, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(weights[kept], 1 / (1 - p) / n, rtol=2 * EPS[dtype] + 1e-6)
+    g, g64 = rounded(np.random.default_rng(7), (2, n, n), dtype)
+    out.backward(g)
+    expected = (np.swapaxes(weights, 1, 2) @ g64).astype(np.float64)
+    np.testing.assert_allclose(wide(eye.grad), expected, rtol=1e-4, atol=1e-6 + 4 * EPS[dtype] * np.abs(expected).max())
     fd.manual_seed(1)
-    np.testing.assert_array_equal(attention(q, k, eye, dropout_p=p).detach().numpy(force=True), weights)
-    assert (attention(q, k, eye, dropout_p=p).detach().numpy(force=True) != weights).any()
+    np.testing.assert_array_equal(wide(attention(q, k, eye, dropout_p=p)), weights)
+    assert (wide(attention(q, k, eye, dropout_p=p)) != weights).any()
+    fd.manual_seed(1)  # which weights are dropped does not depend on the dtype
+    doubles = [t.detach().to(fd.float64) for t in (q, k, eye)]
+    np.testing.assert_array_equal(wide(attention(*doubles, dropout_p=p)) > 0, kept)
 
 
 def test_gradients_with_dropout():
@@ -185,6 +192,7 @@ def test_gradients_with_dropout():
         return attention(q, k, v, dropout_p=0.4, is_causal=True)
 
     check_gradients(f, [rng.standard_normal(s) for s in ((2, 5, 3), (2, 6, 3), (2, 6, 2))])
+    check_dtypes(f, [rng.standard_normal((2, 70, 64)) for _ in range(3)])
 
 
 @pytest.mark.usefixtures("level")

@@ -36,7 +36,7 @@ USES_EXTENSION = {
     "polynomials.py", "products.py", "rearrange.py", "reductions.py", "settings.py", "shaping.py", "special.py",
     "statistics.py", "storage.py",
     "nn/functional/*.py", "nn/module.py", "optim/*.py", "nn/utils/*.py", "amp/autocast_mode.py",
-    "data/augment.py", "utils/checkpoint.py", "backends/cpu.py",
+    "backends/*.py", "data/augment.py", "utils/checkpoint.py",
 }  # fmt: skip
 
 sources = sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in (".h", ".cpp", ".def", ".cu"))

@@ -21,6 +21,7 @@
 #include "cpu/backend.h"
 #include "ops/launch.h"
 #include "ops/ops.h"
+#include "ops/precision.h"
 
 namespace py = pybind11;
 using namespace fastdl;
@@ -80,6 +81,10 @@ void init_runtime(py::module_& m) {
     return py::reinterpret_borrow<py::object>(
         bind::dtype_object(promote(bind::dtype_from(a.ptr()), bind::dtype_from(b.ptr()))));
   });
+  m.def("float32_matmul_precision", [] { return static_cast<int>(ops::precision.matmul.load()); });
+  m.def("set_float32_matmul_precision", [](int p) { ops::precision.matmul = static_cast<ops::MatmulPrecision>(p); });
+  m.def("convolution_tf32", [] { return ops::precision.convolution_tf32.load(); });
+  m.def("set_convolution_tf32", [](bool allowed) { ops::precision.convolution_tf32 = allowed; });
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ struct AttentionArgs {
   int64_t group;
   double scale;
   bool causal;           // query t sees keys 0 .. t
+  bool tf32;             // float32 products may be rounded to TF32, on devices that are faster for it
   double dropout;        // probability; 0 for none
   PhiloxState random;    // query row r (of all heads) has counters offset + r * ceil(S / 4) + s / 4
 };

@@ -24,6 +24,7 @@ struct ConvArgs {
   void* panels;      // workspace: groups x conv_panel_channels(channels written per group) x channels read per group x
                      // conv_panel_points
   int64_t winograd;  // on the CPU, stride 1, 3 x 3 taps: the size M of the tiles of Winograd's algorithm, 2 or 4; else 0
+  bool tf32 = false;  // float32 products may be rounded to TF32, on devices that are faster for it
 };
 // Numbers of a weight for each pair of channels: its taps, or the points at which Winograd's tiles are multiplied.
 FASTDL_INLINE constexpr int64_t conv_panel_points(int64_t kernel_height, int64_t kernel_width, int64_t winograd) {
@@ -38,6 +39,7 @@ struct ConvWeightArgs {
   int64_t parts;  // the images are split in as many parts, whose sums are added in order
   void* partial_sums;  // workspace: parts x groups x conv_panel_channels(O / groups) x C / groups x KH KW
   int64_t winograd;    // as above
+  bool tf32 = false;
 };
 
 // --- which source element each tap reads, for the forward pass and for its transpose ---

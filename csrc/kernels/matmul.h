@@ -13,6 +13,7 @@ struct MatmulArgs {
   View addend;  // c's shape and dtype, 0 or c's stride along c's adjacent dimension; data null: none
   double alpha = 1, beta = 1;
   Activation activation = Activation::none;  // none for integers
+  bool tf32 = false;  // float32 products may be rounded to TF32, on devices that are faster for it
 };
 
 }  // namespace fastdl

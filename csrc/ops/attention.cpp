@@ -5,6 +5,7 @@
 #include "ops/fused.h"
 #include "ops/launch.h"
 #include "ops/ops.h"
+#include "ops/precision.h"
 
 namespace fastdl::ops {
 namespace {
@@ -46,6 +47,7 @@ struct Call {
     a.group = group;
     a.scale = scale;
     a.causal = causal;
+    a.tf32 = tf32_in_products();
     a.dropout = dropout;
     a.random = random;
     return a;

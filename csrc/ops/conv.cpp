@@ -5,6 +5,7 @@
 
 #include "ops/launch.h"
 #include "ops/ops.h"
+#include "ops/precision.h"
 
 namespace fastdl::ops {
 namespace {
@@ -113,7 +114,7 @@ Tensor forward(const char* op, const Tensor& input, const Tensor& weight, const 
     const Tensor panels = weight.numel() > 0 ? panels_for(weight, g.groups, weight.size(0) / g.groups, winograd) : Tensor();
     launch(&KernelTable::conv2d_forward, input.device(),
            ConvArgs{input.view(), weight.view(), bias ? bias->view() : View{}, out.view(), g,
-                    panels.defined() ? panels.data() : nullptr, winograd});
+                    panels.defined() ? panels.data() : nullptr, winograd, tf32_in_convolutions()});
   }
   if (records(input, weight, bias))
     record(op, out, {input, weight, bias}, [x = save(input), w = save(weight), g](GradCall& c) {
@@ -133,7 +134,7 @@ Tensor input_gradient(const char* op, const Tensor& grad_output, const Tensor& w
     const Tensor panels = weight.numel() > 0 ? panels_for(weight, g.groups, weight.size(1), winograd) : Tensor();
     launch(&KernelTable::conv2d_backward_input, grad_output.device(),
            ConvArgs{out.view(), weight.view(), bias ? bias->view() : View{}, grad_output.view(), g,
-                    panels.defined() ? panels.data() : nullptr, winograd});
+                    panels.defined() ? panels.data() : nullptr, winograd, tf32_in_convolutions()});
   }
   if (records(grad_output, weight, bias))
     record(op, out, {grad_output, weight, bias}, [y = save(grad_output), w = save(weight), g](GradCall& c) {
@@ -178,7 +179,8 @@ Tensor weight_gradient(const Tensor& input, const Tensor& grad_output, const Sha
     const Tensor partial = make_empty({parts, columns, weight_shape[1], weight_shape[2], weight_shape[3]},
                                       sum_dtype(input.dtype()), input.device());
     launch(&KernelTable::conv2d_backward_weight, input.device(),
-           ConvWeightArgs{input.view(), grad_output.view(), out.view(), g, parts, partial.data(), winograd});
+           ConvWeightArgs{input.view(), grad_output.view(), out.view(), g, parts, partial.data(), winograd,
+                          tf32_in_convolutions()});
   }
   if (records(input, grad_output))
     record("conv_backward_weight", out, {input, grad_output}, [x = save(input), y = save(grad_output), g](GradCall& c) {

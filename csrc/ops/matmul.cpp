@@ -1,6 +1,7 @@
 // Matrix products. The gradient of C = A B is dA = dC B^T, dB = A^T dC, summed over broadcast batches.
 #include "ops/launch.h"
 #include "ops/ops.h"
+#include "ops/precision.h"
 
 namespace fastdl::ops {
 
@@ -45,6 +46,7 @@ void multiply_into(const Tensor& out, const Tensor& a, const Tensor& b, double a
   args.c = out.view();
   args.alpha = alpha;
   args.beta = beta;
+  args.tf32 = tf32_in_products();
   args.addend.data = nullptr;
   if (addend.defined()) args.addend = broadcast_view(addend, out.shape());
   launch(&KernelTable::matmul, out.device(), args);
@@ -220,6 +222,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const std::optional<Ten
     args.b = matrix_view(weight, in, out, weight.strides()[1], weight.strides()[0]);
     args.c = matrix_view(y, rows, out, out, 1);
     args.addend = matrix_view(b, rows, out, 0, 1);
+    args.tf32 = tf32_in_products();
     launch(&KernelTable::matmul, y.device(), args);
   }
   if (records(input, weight, bias))

@@ -72,10 +72,11 @@ template <class T> struct ConvWeightOperand {
         steps(steps_),
         along_k((steps_.channels_innermost ? read_stride : tap_strides[1]) == 1) {
     const bool rows = h.taps == 1 || tap_strides[0] == w.taps, channels = read_stride == h.taps * w.taps;
-    const bool linear = steps_.channels_innermost
-                            ? steps_.inner.d % 8 == 0 && tap_strides[0] % 8 == 0 && tap_strides[1] % 8 == 0
-                            : rows && channels;
-    pieces = along_k && linear && row_stride % 8 == 0 && group_stride % 8 == 0 && reinterpret_cast<uintptr_t>(data) % 16 == 0;
+    const bool linear = steps_.channels_innermost ? steps_.inner.d % kPiece<T> == 0 && tap_strides[0] % kPiece<T> == 0 &&
+                                                        tap_strides[1] % kPiece<T> == 0
+                                                  : rows && channels;
+    pieces = along_k && linear && row_stride % kPiece<T> == 0 && group_stride % kPiece<T> == 0 &&
+             reinterpret_cast<uintptr_t>(data) % 16 == 0;
   }
 
   struct Row {
@@ -127,6 +128,12 @@ template <class T> struct ConvSource {
         pixels(pixels_),
         steps(steps_) {}
 
+  // Whether neighbouring steps, channels of one tap, are kPiece<T> aligned elements.
+  bool in_pieces() const {
+    return steps.channels_innermost && steps.inner.d % kPiece<T> == 0 && strides[1] == 1 && strides[0] % kPiece<T> == 0 &&
+           strides[2] % kPiece<T> == 0 && strides[3] % kPiece<T> == 0 && group_stride % kPiece<T> == 0 &&
+           reinterpret_cast<uintptr_t>(data) % 16 == 0;
+  }
   __device__ __forceinline__ ConvPart pixel(int index) const {
     const ConvPixels::Place p = pixels.at(index);
     const int row = p.row * stride[0], column = p.column * stride[1];
@@ -158,11 +165,7 @@ template <class T> struct ConvSourceOperand {
 
   // Neighbours are channels, or else pixels.
   ConvSourceOperand(const ConvSource<T>& source_, bool along_channels)
-      : source(source_),
-        along_k(along_channels),
-        pieces(along_channels && source_.steps.inner.d % 8 == 0 && source_.strides[0] % 8 == 0 && source_.strides[2] % 8 == 0 &&
-               source_.strides[3] % 8 == 0 && source_.group_stride % 8 == 0 &&
-               reinterpret_cast<uintptr_t>(source_.data) % 16 == 0) {}
+      : source(source_), along_k(along_channels), pieces(along_channels && source_.in_pieces()) {}
 
   __device__ __forceinline__ ConvSourceOperand select(unsigned group) const {
     ConvSourceOperand s = *this;

@@ -36,7 +36,7 @@ template <class T, class F> void for_product(const ConvPass& pass, const F& mult
              places);
 }
 
-// kernels/conv_mma.cu
+// kernels/conv_mma.cu: bf16 and f16, and float32 as TF32.
 void convolve_mma(const Context& context, const ConvPass& pass);
 
 }  // namespace fastdl::cuda

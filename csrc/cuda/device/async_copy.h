@@ -7,6 +7,8 @@
 
 namespace fastdl::cuda {
 
+template <class T> constexpr int kPiece = 16 / sizeof(T);  // elements that are copied together
+
 #if !FASTDL_SIMULATED
 __device__ __forceinline__ uint32_t shared_address(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
 #endif

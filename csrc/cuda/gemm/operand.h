@@ -4,14 +4,15 @@
 // A batch of operands has select(z), which gives operand number z. That has `Element`; row(r) and depth(k), which do the
 // part of the addressing that rows and steps along k share; at(row, depth), where a Row{} reads as zeros; and
 // k_adjacent(): whether neighbours in memory are neighbours along k. For tensor cores also in_pieces(): whether pieces of
-// eight elements along that dimension are 16 aligned bytes; address(row, depth), null where zeros are read; and origin(), an
-// address that may be read. A batch of outputs has `Sum` and select(z), which gives what has store(row, column, sum), and
-// perhaps in_pairs() and store_pair(row, column, sum, sum of the next column).
+// kPiece<Element> elements along that dimension are 16 aligned bytes; address(row, depth), null where zeros are read; and
+// origin(), an address that may be read. A batch of outputs has `Sum` and select(z), which gives what has store(row, column,
+// sum), and perhaps in_pairs() and store_pair(row, column, sum, sum of the next column).
 #pragma once
 #include <type_traits>
 
 #include "core/view.h"
 #include "cuda/device/activation.h"
+#include "cuda/device/async_copy.h"
 #include "cuda/device/convert.h"
 
 namespace fastdl::cuda {
@@ -83,6 +84,11 @@ template <class T> struct MatrixBatch {
   }
 };
 
+// Neighbours that are written together.
+template <class T> struct alignas(2 * sizeof(T)) Two {
+  T v[2];
+};
+
 // c = activation(alpha sum + beta addend)
 template <class T> struct MatrixOutput {
   using Sum = SumOf<T>;
@@ -92,7 +98,7 @@ template <class T> struct MatrixOutput {
   int64_t addend_row_stride, addend_column_stride;
   Sum alpha, beta;
   Activation activation;
-  bool pairs = false;  // two neighbours of a row are 4 aligned bytes
+  bool pairs = false;  // two neighbours of a row are aligned together
 
   __device__ __forceinline__ T finish(int row, int column, Sum sum) const {
     sum *= alpha;
@@ -105,10 +111,8 @@ template <class T> struct MatrixOutput {
   }
   __device__ __forceinline__ bool in_pairs() const { return pairs; }
   __device__ __forceinline__ void store_pair(int row, int column, Sum first, Sum second) const {
-    const T two[2] = {finish(row, column, first), finish(row, column + 1, second)};
-    uint32_t bits;
-    memcpy(&bits, two, sizeof bits);
-    *reinterpret_cast<uint32_t*>(data + row * row_stride + column) = bits;
+    const Two<T> two{{finish(row, column, first), finish(row, column + 1, second)}};
+    *reinterpret_cast<Two<T>*>(data + row * row_stride + column) = two;
   }
 };
 template <class T> struct MatrixOutputBatch {

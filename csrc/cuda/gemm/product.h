@@ -1,4 +1,4 @@
-// A batch of matrix products as kernels see it, and the ways to run those of bf16 and f16 on tensor cores.
+// A batch of matrix products as kernels see it, and the ways to run them on tensor cores.
 #pragma once
 #include "cuda/gemm/operand.h"
 #include "kernels/context.h"
@@ -16,6 +16,7 @@ template <class T> struct Product {
 // kernels/matmul_mma.cu: any layout, any device from sm_80.
 void multiply_mma(const Context& context, Product<bf16> p);
 void multiply_mma(const Context& context, Product<f16> p);
+void multiply_mma(const Context& context, Product<float> p);  // rounds operands to TF32
 
 // kernels/matmul_hopper.cu: false, and nothing is done, on other devices than sm_90 and for layouts that the copy engine
 // does not take.

@@ -1,11 +1,11 @@
-// Products of bf16 or f16 on the warps' tensor cores (sm_80): any layout, sums in float32. A block owns a tile of the
-// output, a warp a part of it in registers. Slices of both operands, 32 deep, go through a ring of three buffers in shared
-// memory: in 16-byte asynchronous copies where the operand allows, else element by element. A slice
+// Products of bf16, f16 or float32 rounded to TF32 on the warps' tensor cores (sm_80): any layout, sums in float32. A block
+// owns a tile of the output, a warp a part of it in registers. Slices of both operands, 64 bytes deep, go through a ring of
+// three buffers in shared memory: in 16-byte asynchronous copies where the operand allows, else element by element. A slice
 // keeps its operand's adjacent dimension, so that rows of it are rows of memory; fragments along the other dimension are
 // transposed on their way into registers. Rows are padded by 16 bytes, which spreads a fragment's rows over all banks.
 #pragma once
+#include "cuda/device/fragment.h"
 #include "cuda/device/launch.h"
-#include "cuda/device/mma.h"
 #include "cuda/gemm/operand.h"
 
 namespace fastdl::cuda {
@@ -15,13 +15,15 @@ template <int M, int N, int WarpsM, int WarpsN> struct MmaTile {
   static constexpr int threads = 32 * WarpsM * WarpsN;
   static constexpr int warp_m = M / WarpsM, warp_n = N / WarpsN;  // of one warp
 };
-constexpr int kMmaDepth = 32, kMmaStages = 3, kMmaPad = 8, kPiece = 8;  // elements
+constexpr int kMmaStages = 3, kMmaPad = 8;  // elements
+template <class T> constexpr int kMmaDepth = 64 / sizeof(T);
 
 // --- device functions ---
 
 template <class T, int kRows> struct alignas(16) MmaSlice {
-  static constexpr int kPitchAlongK = kMmaDepth + kMmaPad, kPitchAcross = kRows + kMmaPad;
-  static constexpr int kSize = kRows * kPitchAlongK > kMmaDepth* kPitchAcross ? kRows* kPitchAlongK : kMmaDepth* kPitchAcross;
+  static constexpr int kPitchAlongK = kMmaDepth<T> + kPiece<T>, kPitchAcross = kRows + kMmaPad;
+  static constexpr int kSize =
+      kRows * kPitchAlongK > kMmaDepth<T>* kPitchAcross ? kRows* kPitchAlongK : kMmaDepth<T>* kPitchAcross;
   T elements[kSize];
 
   __device__ __forceinline__ T* at(int row, int k, bool along_k) {
@@ -37,7 +39,7 @@ template <class T, class Tile> struct MmaShared {
 // This thread's share in bringing an operand's slices.
 template <int kRows, int kThreads, class Operand> struct MmaLoad {
   using T = typename Operand::Element;
-  static constexpr int kPieces = kRows * kMmaDepth / kPiece / kThreads, kElements = kRows * kMmaDepth / kThreads;
+  static constexpr int kPieces = kRows * kMmaDepth<T> / kPiece<T> / kThreads, kElements = kRows * kMmaDepth<T> / kThreads;
   const Operand& operand;
   int first_row, row_count;
   int64_t depth;
@@ -52,8 +54,8 @@ template <int kRows, int kThreads, class Operand> struct MmaLoad {
         depth(depth_),
         along_k(operand_.k_adjacent()),
         pieces(operand_.in_pieces()) {
-    const int t = static_cast<int>(threadIdx.x), unit = pieces ? kPiece : 1;
-    const int along = (along_k ? kMmaDepth : kRows) / unit;  // units in a row of the slice
+    const int t = static_cast<int>(threadIdx.x), unit = pieces ? kPiece<T> : 1;
+    const int along = (along_k ? kMmaDepth<T> : kRows) / unit;  // units in a row of the slice
     row = along_k ? t / along : t % along * unit;
     k = along_k ? t % along * unit : t / along;
     row_step = along_k ? kThreads / along : 0;
@@ -70,7 +72,7 @@ template <int kRows, int kThreads, class Operand> struct MmaLoad {
       const int r = first_row + row + i * row_step;
       const int64_t q = first_k + k + i * k_step, left = along_k ? depth - q : row_count - r;
       const T* const from = r < row_count && q < depth ? operand.address(rows[i], operand.depth(q)) : nullptr;
-      const int valid = !from ? 0 : left < kPiece ? static_cast<int>(left) : kPiece;
+      const int valid = !from ? 0 : left < kPiece<T> ? static_cast<int>(left) : kPiece<T>;
       async_copy_16(slice.at(row + i * row_step, k + i * k_step, along_k), from ? from : operand.origin(),
                     valid * static_cast<int>(sizeof(T)));
     }
@@ -115,19 +117,19 @@ template <class Tile, class A, class B, class Out> __global__ void __launch_boun
   const int row0 = static_cast<int>(place.row) * Tile::m, column0 = static_cast<int>(place.column) * Tile::n;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   const int warp_row = warp / Tile::warps_n * Tile::warp_m, warp_column = warp % Tile::warps_n * Tile::warp_n;
-  MmaLoad<Tile::m, Tile::threads, OperandA> load_a(a, row0, grid.m, grid.k);
-  MmaLoad<Tile::n, Tile::threads, OperandB> load_b(b, column0, grid.n, grid.k);
+  MmaLoad<Tile::m, Tile::threads, OperandA> from_a(a, row0, grid.m, grid.k);
+  MmaLoad<Tile::n, Tile::threads, OperandB> from_b(b, column0, grid.n, grid.k);
   const auto begin = [&](int step) {
-    load_a.begin(shared.a[step % kMmaStages], int64_t{step} * kMmaDepth);
-    load_b.begin(shared.b[step % kMmaStages], int64_t{step} * kMmaDepth);
+    from_a.begin(shared.a[step % kMmaStages], int64_t{step} * kMmaDepth<T>);
+    from_b.begin(shared.b[step % kMmaStages], int64_t{step} * kMmaDepth<T>);
   };
   const auto finish = [&](int step) {
-    load_a.finish(shared.a[step % kMmaStages], int64_t{step} * kMmaDepth);
-    load_b.finish(shared.b[step % kMmaStages], int64_t{step} * kMmaDepth);
+    from_a.finish(shared.a[step % kMmaStages], int64_t{step} * kMmaDepth<T>);
+    from_b.finish(shared.b[step % kMmaStages], int64_t{step} * kMmaDepth<T>);
   };
 
   float sums[kDown][kAcross][4] = {};
-  const int steps = static_cast<int>((grid.k + kMmaDepth - 1) / kMmaDepth);
+  const int steps = static_cast<int>((grid.k + kMmaDepth<T> - 1) / kMmaDepth<T>);
   for (int step = 0; step < kMmaStages - 1; ++step) {
     if (step < steps) begin(step), finish(step);
     async_copy_commit();
@@ -141,33 +143,20 @@ template <class Tile, class A, class B, class Out> __global__ void __launch_boun
     MmaSlice<T, Tile::m>& slice_a = shared.a[step % kMmaStages];
     MmaSlice<T, Tile::n>& slice_b = shared.b[step % kMmaStages];
 #pragma unroll
-    for (int k = 0; k < kMmaDepth; k += 16) {
-      uint32_t x[kDown][4], y[kAcross / 2][4];
-      if (load_a.along_k) {
+    for (int k = 0; k < kMmaDepth<T>; k += kProductDepth<T>) {
+      Operand16x x[kDown], y[kAcross / 2];
 #pragma unroll
-        for (int i = 0; i < kDown; ++i)
-          load_matrices<false>(x[i], slice_a.at(warp_row + 16 * i + lane % 16, k + lane / 16 * 8, true));
-      } else {
+      for (int i = 0; i < kDown; ++i)
+        if (from_a.along_k) load_a(x[i], slice_a.elements, slice_a.kPitchAlongK, warp_row + 16 * i, k);
+        else load_a_across(x[i], slice_a.elements, slice_a.kPitchAcross, warp_row + 16 * i, k);
 #pragma unroll
-        for (int i = 0; i < kDown; ++i)
-          load_matrices<true>(x[i], slice_a.at(warp_row + 16 * i + lane / 8 % 2 * 8, k + lane / 16 * 8 + lane % 8, false));
-      }
-      if (load_b.along_k) {
-#pragma unroll
-        for (int j = 0; j < kAcross / 2; ++j)
-          load_matrices<false>(y[j], slice_b.at(warp_column + 16 * j + lane / 16 * 8 + lane % 8, k + lane / 8 % 2 * 8, true));
-      } else {
-#pragma unroll
-        for (int j = 0; j < kAcross / 2; ++j)
-          load_matrices<true>(y[j], slice_b.at(warp_column + 16 * j + lane / 16 * 8, k + lane % 16, false));
-      }
+      for (int j = 0; j < kAcross / 2; ++j)
+        if (from_b.along_k) load_b(y[j], slice_b.elements, slice_b.kPitchAlongK, warp_column + 16 * j, k);
+        else load_b_across<T, DepthOrder::plain>(y[j], slice_b.elements, slice_b.kPitchAcross, warp_column + 16 * j, k);
 #pragma unroll
       for (int i = 0; i < kDown; ++i)
 #pragma unroll
-        for (int j = 0; j < kAcross; ++j) {
-          const uint32_t column[2] = {y[j / 2][j % 2 * 2], y[j / 2][j % 2 * 2 + 1]};
-          multiply_add(sums[i][j], x[i], column, T{});
-        }
+        for (int j = 0; j < kAcross; j += 2) multiply_two<T>(sums[i][j], sums[i][j + 1], x[i], y[j / 2]);
     }
     if (next < steps) finish(next);
   }

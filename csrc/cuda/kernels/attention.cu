@@ -5,7 +5,9 @@
 // Wider matrices than a tile go through it in slices; the scores are then computed once for each slice of the output.
 // Flops 2 T S (D + E) a head, half of it when causal; bytes T (D + E) once, S (D + E) once for each block of queries.
 // Scores are kept in base 2 (log2(e) is folded into the scale).
-#include "cuda/kernels/attention.h"
+// Narrow 16-bit matrices, and float32 where TF32 is allowed, take the tensor cores (attention/forward.h) instead.
+#include "cuda/attention/pass.h"
+#include "cuda/attention/simt.h"
 
 namespace fastdl::cuda {
 namespace {
@@ -54,7 +56,7 @@ template <class T, int Width> __global__ void __launch_bounds__(kAttentionThread
                       call.qk_columns, s > 0, place);
     __syncthreads();
     load_tile<Side::across>(shared.across, value, s, rule.keys, first_column, call.v_columns);
-    const bool masked = !rule.all_visible(first_query, s);
+    const bool masked = !rule.all_visible(first_query, s, kTile);
 #pragma unroll
     for (int i = 0; i < kThreadRows; ++i) {
       const int q = first_query + place.row(i);
@@ -127,6 +129,8 @@ template <class C> __global__ void __launch_bounds__(kMaskBlock)
 // --- launchers ---
 
 void attention_forward(const Context& context, const AttentionArgs& a) {
+  if (takes_tensor_cores(a))
+    return a.query.dtype == DType::f32 ? attention_forward_tf32(context, a) : attention_forward_mma(context, a);
   const int64_t qk_columns = a.query.shape[a.query.ndim - 1], v_columns = a.value.shape[a.value.ndim - 1];
   for_attention_width(a.query.dtype, qk_columns > v_columns ? qk_columns : v_columns, [&]<class T, int Width>() {
     using C = Compute<T>;

@@ -4,13 +4,14 @@
 // whose blocks own 64 keys and go over the queries of the heads of their group. Q K^T and dO V^T are computed in both,
 // so that no two blocks add to one sum: the result is the same every time, and no parts of dQ go through memory.
 // Wider matrices than a tile go through it in slices, and a block then owns a slice of the gradient's columns.
+// Narrow 16-bit matrices, and float32 where TF32 is allowed, take the tensor cores (attention/backward.h) instead.
 // Flops 3.5 times the forward's; bytes: Q, dO (K, V) once, K, V (Q, dO) once for each block; dQ, dK, dV written once.
-#include "cuda/kernels/attention.h"
+#include "cuda/attention/pass.h"
+#include "cuda/attention/simt.h"
 
 namespace fastdl::cuda {
 namespace {
 
-constexpr double kLn2 = 0.69314718055994530942;
 constexpr int kWarps = kAttentionThreads / 32;
 
 template <class C, int Width> struct BackwardShared {
@@ -92,7 +93,7 @@ template <class T, int Width> __global__ void __launch_bounds__(kAttentionThread
       load_tile<Side::across>(shared.key, key, s, rule.keys, first_column, call.qk_columns);
       __syncthreads();
     }
-    const bool masked = !rule.all_visible(first_query, s);
+    const bool masked = !rule.all_visible(first_query, s, kTile);
 #pragma unroll
     for (int i = 0; i < kThreadRows; ++i) {
       const int q = first_query + place.row(i);
@@ -146,7 +147,7 @@ template <class T, int Width> __global__ void __launch_bounds__(kAttentionThread
         load_tile<Side::across>(shared.grad_out, grad_out, t, rule.queries, first_column, call.v_columns);
         __syncthreads();
       }
-      const bool masked = !rule.all_visible(t, first_key);
+      const bool masked = !rule.all_visible(t, first_key, kTile);
 #pragma unroll
       for (int j = 0; j < kThreadColumns; ++j) {
         const int q = t + place.column(j);
@@ -190,9 +191,18 @@ void attention_backward(const Context& context, const AttentionBackwardArgs& arg
   const AttentionArgs& a = args.forward;
   const int64_t qk_columns = a.query.shape[a.query.ndim - 1], v_columns = a.value.shape[a.value.ndim - 1];
   const int64_t widest = qk_columns > v_columns ? qk_columns : v_columns;
+  const int64_t heads = attention_heads(a.query), key_heads = attention_heads(a.key);
+  const int queries = static_cast<int>(a.query.shape[a.query.ndim - 2]);
+  if (heads * queries > 0)
+    for_float(a.query.dtype, [&]<class T>() {
+      launch(row_products<T>, {blocks_for(heads * queries, kWarps), kAttentionThreads}, context,
+             AttentionMatrices<const T>(args.grad_out), AttentionMatrices<const T>(a.out),
+             static_cast<Compute<T>*>(args.row_products), heads, queries, static_cast<int>(v_columns));
+    });
+  if (takes_tensor_cores(a))
+    return a.query.dtype == DType::f32 ? attention_backward_tf32(context, args) : attention_backward_mma(context, args);
   for_attention_width(a.query.dtype, widest, [&]<class T, int Width>() {
     using C = Compute<T>;
-    const int64_t heads = attention_heads(a.query), key_heads = attention_heads(a.key);
     BackwardCall<T, Width> call{AttentionMatrices<const T>(a.query),
                                 AttentionMatrices<const T>(a.key),
                                 AttentionMatrices<const T>(a.value),
@@ -209,10 +219,6 @@ void attention_backward(const Context& context, const AttentionBackwardArgs& arg
                                 static_cast<int>(v_columns),
                                 0,
                                 0};
-    const int64_t rows = heads * call.rule.queries;
-    if (rows > 0)
-      launch(row_products<T>, {blocks_for(rows, kWarps), kAttentionThreads}, context, call.grad_out,
-             AttentionMatrices<const T>(a.out), static_cast<C*>(args.row_products), heads, call.rule.queries, call.v_columns);
     const auto run = [&](auto kernel, int64_t heads_of_blocks, int length, int64_t columns) {
       call.tiles = static_cast<unsigned>((length + kTile - 1) / kTile);
       call.slices = blocks_for(columns, Width);

@@ -1,8 +1,8 @@
 // Convolution, forward and gradient of the input, as implicit products (conv/operand.h): a tile of channels x pixels a
-// block, for bf16 and f16 on tensor cores (conv_mma.cu). The gradient of the input is the same pass over the gradient of the
-// output, with the weight's channels exchanged, once for each phase of the stride. Groups that write few channels, depthwise
-// above all, would leave tiles empty: there a thread sums one output element. 2 N O OH OW (C / groups) KH KW FLOP. (Chetlur et
-// al., "cuDNN: efficient primitives for deep learning", 2014.)
+// block, for bf16 and f16, and for float32 where TF32 is allowed, on tensor cores (conv_mma.cu). The gradient of the input is
+// the same pass over the gradient of the output, with the weight's channels exchanged, once for each phase of the stride.
+// Groups that write few channels, depthwise above all, would leave tiles empty: there a thread sums one output element.
+// 2 N O OH OW (C / groups) KH KW FLOP. (Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014.)
 #include "cuda/conv/pass.h"
 #include "cuda/gemm/simt.h"
 
@@ -77,9 +77,8 @@ template <class T> void run_direct(const Context& context, const ConvPass& pass)
 template <class T> void run_pass(const Context& context, const ConvPass& pass) {
   if (pass.pixels() == 0) return;
   if (pass.written < kFewChannels) return run_direct<T>(context, pass);
-  if constexpr (sizeof(T) == 2) {
-    convolve_mma(context, pass);
-  } else {
+  if (sizeof(T) == 2 || (std::is_same_v<T, float> && pass.args.tf32)) return convolve_mma(context, pass);
+  if constexpr (sizeof(T) >= 4) {
     const int64_t tiles128 = (pass.written + 127) / 128 * pass.args.geometry.groups * ((pass.pixels() + 127) / 128);
     const int64_t depth = pass.read * pass.h.taps * pass.w.taps;
     const unsigned groups = static_cast<unsigned>(pass.args.geometry.groups);

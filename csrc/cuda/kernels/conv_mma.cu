@@ -1,5 +1,6 @@
-// Convolutions of bf16 and f16 as implicit products on the warps' tensor cores (conv/operand.h, gemm/tensor_core.h): with
-// channels innermost, the source is copied in pieces of eight channels, with zeros for the padding.
+// Convolutions of bf16, f16 and float32 as TF32 as implicit products on the warps' tensor cores (conv/operand.h,
+// gemm/tensor_core.h): with channels innermost, the source is copied in pieces of neighbouring channels, with zeros for the
+// padding.
 #include "cuda/conv/pass.h"
 #include "cuda/gemm/tensor_core.h"
 
@@ -29,8 +30,11 @@ void convolve_mma(const Context& context, const ConvPass& pass) {
       else launch_mma<SmallTile>(context, a, b, out, rows, columns, depth, groups);
     });
   };
-  if (pass.dest.dtype == DType::bf16) convolve.template operator()<bf16>();
-  else convolve.template operator()<f16>();
+  switch (pass.dest.dtype) {
+    case DType::bf16: return convolve.template operator()<bf16>();
+    case DType::f16: return convolve.template operator()<f16>();
+    default: return convolve.template operator()<float>();
+  }
 }
 
 }  // namespace fastdl::cuda

@@ -1,13 +1,16 @@
 // The gradient of a convolution's weight, as a product along the pixels (conv/operand.h). The pixels are cut into parts
-// by shape alone; a block owns a tile of output channels x (channel, tap) of one part, and a second pass adds the parts
-// in order. 2 N O OH OW (C / groups) KH KW FLOP.
+// by shape alone; a block owns a tile of output channels x (channel, tap) of one part, on tensor cores for bf16 and f16 and
+// for float32 where TF32 is allowed, and a second pass adds the parts in order. With channels innermost, both operands are
+// copied in pieces of neighbouring channels. 2 N O OH OW (C / groups) KH KW FLOP.
 #include "cuda/conv/operand.h"
 #include "cuda/gemm/simt.h"
+#include "cuda/gemm/tensor_core.h"
 
 namespace fastdl::cuda {
 namespace {
 
 using Tile = SimtTile<64, 64, 16, 4, 4>;
+using MatrixTile = MmaTile<64, 64, 2, 2>;  // on tensor cores
 constexpr int kBlock = 256;
 
 // --- operands ---
@@ -25,7 +28,12 @@ template <class T> struct GradOperand {
   int64_t strides[4], group_stride;
   ConvPixels pixels;
   Parts parts;
-  int64_t first = 0;
+  int64_t pieces = 0, first = 0;
+
+  bool has_pieces() const {
+    return across() && strides[0] % kPiece<T> == 0 && strides[2] % kPiece<T> == 0 && strides[3] % kPiece<T> == 0 &&
+           group_stride % kPiece<T> == 0 && reinterpret_cast<uintptr_t>(data) % 16 == 0;
+  }
 
   struct Row {
     const T* data = nullptr;
@@ -41,7 +49,12 @@ template <class T> struct GradOperand {
     g.first = part * parts.length;
     return g;
   }
-  __device__ __forceinline__ bool k_adjacent() const { return strides[3] == 1; }
+  // Neighbours are channels, or else pixels.
+  __host__ __device__ __forceinline__ bool across() const { return strides[1] == 1 && strides[3] != 1; }
+  __device__ __forceinline__ bool k_adjacent() const { return !across(); }
+  __device__ __forceinline__ bool in_pieces() const { return pieces != 0; }
+  __device__ __forceinline__ const T* origin() const { return data; }
+  __device__ __forceinline__ const T* address(Row r, Depth d) const { return r.data && d.inside ? r.data + d.offset : nullptr; }
   __device__ __forceinline__ Row row(int channel) const { return {data + channel * strides[1]}; }
   __device__ __forceinline__ Depth depth(int64_t k) const {
     const int64_t pixel = first + k;
@@ -59,7 +72,7 @@ template <class T> struct SourceOperand {
   using Depth = ConvPart;
   ConvSource<T> source;
   Parts parts;
-  int64_t first = 0;
+  int64_t pieces, first = 0;
 
   __device__ __forceinline__ SourceOperand select(unsigned z) const {
     SourceOperand s = *this;
@@ -68,7 +81,10 @@ template <class T> struct SourceOperand {
     s.first = part * parts.length;
     return s;
   }
-  __device__ __forceinline__ bool k_adjacent() const { return source.strides[3] == 1; }
+  __device__ __forceinline__ bool k_adjacent() const { return !source.steps.channels_innermost; }
+  __device__ __forceinline__ bool in_pieces() const { return pieces != 0; }
+  __device__ __forceinline__ const T* origin() const { return source.data; }
+  __device__ __forceinline__ const T* address(const Row& r, const Depth& d) const { return source.address(r, d); }
   __device__ __forceinline__ Row row(int step) const { return source.step(step); }
   __device__ __forceinline__ Depth depth(int64_t k) const {
     const int64_t pixel = first + k;
@@ -116,13 +132,23 @@ template <class T> void backward_weight(const Context& context, const ConvWeight
   const ConvPixels pixels(dy.shape[0], h, w);
   const ConvSteps steps(dw.shape[1], h, w, x.strides[1] == 1 && dw.shape[1] > 1);
   const Parts parts{Divisor(groups), pixels.count, (pixels.count + a.parts - 1) / a.parts};
-  const GradOperand<T> grad{
+  GradOperand<T> grad{
       dy.as<const T>(), {dy.strides[0], dy.strides[1], dy.strides[2], dy.strides[3]}, written * dy.strides[1], pixels, parts};
-  const SourceOperand<T> source{ConvSource<T>(x, h, w, dw.shape[1] * x.strides[1], pixels, steps), parts};
+  const ConvSource<T> gathered(x, h, w, dw.shape[1] * x.strides[1], pixels, steps);
+  const SourceOperand<T> source{gathered, parts, gathered.in_pieces()};
+  grad.pieces = grad.has_pieces();
   Sum* const partial = static_cast<Sum*>(a.partial_sums);
-  launch_simt<Tile>(context, grad, source, PartialOutput<Sum>{partial, steps.count, written * steps.count},
-                    static_cast<int>(written), static_cast<int>(steps.count), parts.length,
-                    static_cast<unsigned>(a.parts * groups));
+  const PartialOutput<Sum> out{partial, steps.count, written * steps.count};
+  const auto run = [&](auto launch_tiles) {
+    launch_tiles(context, grad, source, out, static_cast<int>(written), static_cast<int>(steps.count), parts.length,
+                 static_cast<unsigned>(a.parts * groups));
+  };
+  const auto on_tensor_cores = [](auto&&... arguments) { launch_mma<MatrixTile>(arguments...); };
+  const auto on_others = [](auto&&... arguments) { launch_simt<Tile>(arguments...); };
+  if constexpr (sizeof(T) == 2) run(on_tensor_cores);
+  else if constexpr (sizeof(T) == 8) run(on_others);
+  else if (a.tf32) run(on_tensor_cores);
+  else run(on_others);
   const int64_t count = dw.shape[0] * steps.count;
   launch(add_parts<T>, {blocks_for(count, kBlock), kBlock}, context, partial, dw.as<T>(),
          WeightStrides{dw.strides[0], dw.strides[1], dw.strides[2], dw.strides[3]}, steps, count, a.parts);

@@ -1,7 +1,7 @@
-// Batched matrix products of every dtype. Those of bf16 and f16 run on tensor cores (matmul_mma.cu, matmul_hopper.cu);
-// float32, float64 and integers, which wrap around, on the ordinary arithmetic units (gemm/simt.h). A product with a vector
-// reads the matrix once: a warp or a block a row where the row's elements are adjacent, else a thread a row, with the depth in
-// eight parts that are added in order. 2 M N K operations a matrix.
+// Batched matrix products of every dtype. Those of bf16 and f16 run on tensor cores (matmul_mma.cu, matmul_hopper.cu),
+// and those of float32 where TF32 is allowed; float32, float64 and integers, which wrap around, on the ordinary arithmetic
+// units (gemm/simt.h). A product with a vector reads the matrix once: a warp or a block a row where the row's elements are
+// adjacent, else a thread a row, with the depth in eight parts that are added in order. 2 M N K operations a matrix.
 #include <utility>
 
 #include "cuda/device/launch.h"
@@ -109,8 +109,8 @@ template <class T> Product<T> product_of(const MatmulArgs& args) {
     std::swap(p.out.first.row_stride, p.out.first.column_stride);
     std::swap(p.out.first.addend_row_stride, p.out.first.addend_column_stride);
   }
-  p.out.first.pairs = sizeof(T) == 2 && p.out.first.column_stride == 1 && p.out.first.row_stride % 2 == 0 &&
-                      p.out.offsets.multiples_of(2) && reinterpret_cast<uintptr_t>(p.out.first.data) % 4 == 0;
+  p.out.first.pairs = p.out.first.column_stride == 1 && p.out.first.row_stride % 2 == 0 && p.out.offsets.multiples_of(2) &&
+                      reinterpret_cast<uintptr_t>(p.out.first.data) % alignof(Two<T>) == 0;
   return p;
 }
 
@@ -132,12 +132,13 @@ template <class T> void multiply_vector(const Context& context, Product<T> p) {
   }
 }
 
-template <class T> void multiply(const Context& context, const Product<T>& p) {
+template <class T> void multiply(const Context& context, const Product<T>& p, [[maybe_unused]] bool tf32) {
   const int m = static_cast<int>(p.m), n = static_cast<int>(p.n);
   if constexpr (sizeof(T) == 2) {
     if (!multiply_hopper(context, p)) multiply_mma(context, p);
   } else {
     if constexpr (std::is_same_v<T, float>) {
+      if (tf32) return multiply_mma(context, p);
       const int64_t tiles128 = (p.m + 127) / 128 * ((p.n + 127) / 128) * p.batch;
       if (takes_large_tiles(tiles128, multiprocessors(context)))
         return launch_simt<LargeTile>(context, p.a, p.b, p.out, m, n, p.k, p.batch);
@@ -159,7 +160,7 @@ template <class T> void matmul_of(const Context& context, const MatmulArgs& args
       p.out.first.data += i * p.out.first.row_stride + j * p.out.first.column_stride;
       if (p.out.first.addend) p.out.first.addend += i * p.out.first.addend_row_stride + j * p.out.first.addend_column_stride;
       if (p.m == 1) multiply_vector(context, p);
-      else multiply(context, p);
+      else multiply(context, p, args.tf32);
     }
 }
 

@@ -1,4 +1,4 @@
-// Products of bf16 and f16 on the warps' tensor cores, any layout (gemm/tensor_core.h): sm_80 and later.
+// Products of bf16, f16 and float32 as TF32 on the warps' tensor cores, any layout (gemm/tensor_core.h): sm_80 and later.
 #include "cuda/gemm/product.h"
 #include "cuda/gemm/tensor_core.h"
 
@@ -16,7 +16,7 @@ constexpr bool takes_large_tiles(int64_t tiles128, int multiprocessors) { return
 
 template <class T> bool in_pieces(const MatrixBatch<T>& x) {
   const int64_t other = x.first.k_stride == 1 ? x.first.row_stride : x.first.k_stride;
-  return (x.first.k_stride == 1 || x.first.row_stride == 1) && other % kPiece == 0 && x.offsets.multiples_of(kPiece) &&
+  return (x.first.k_stride == 1 || x.first.row_stride == 1) && other % kPiece<T> == 0 && x.offsets.multiples_of(kPiece<T>) &&
          reinterpret_cast<uintptr_t>(x.first.data) % 16 == 0;
 }
 
@@ -34,5 +34,6 @@ template <class T> void multiply(const Context& context, Product<T> p) {
 
 void multiply_mma(const Context& context, Product<bf16> p) { multiply(context, p); }
 void multiply_mma(const Context& context, Product<f16> p) { multiply(context, p); }
+void multiply_mma(const Context& context, Product<float> p) { multiply(context, p); }
 
 }  // namespace fastdl::cuda

@@ -1,113 +1,18 @@
-// What the forward and the backward of attention share: operands, tiles in shared memory, their products on the ordinary
-// arithmetic units, masks and dropout.
+// Tiles of attention in shared memory and their products on the ordinary arithmetic units: what the forward and the backward
+// of float32, float64 and wide matrices share.
 //
 // A block of 256 threads computes 64 x 64 tiles of the attention weights, its rows down and the rows of the other side
 // across. Thread (down, across) of 16 x 16 owns rows 4 down + i and columns 4 across + j. In shared memory those lie in
 // slots down + 16 i and across + 16 j, so that threads that read side by side meet no bank twice.
 #pragma once
-#include "cuda/device/convert.h"
+#include "cuda/attention/operand.h"
 #include "cuda/device/launch.h"
 #include "cuda/device/reduce.h"
-#include "cuda/device/visit.h"
-#include "cuda/gemm/operand.h"
-#include "kernels/attention.h"
 
 namespace fastdl::cuda {
 
 constexpr int kAttentionThreads = 256, kTile = 64, kThreadRows = 4, kThreadColumns = 4;
 constexpr int kAcross = kTile / kThreadColumns;
-constexpr double kLog2E = 1.44269504088896340736;
-
-// --- operands ---
-
-// One matrix of a view, and all of them.
-template <class T> struct AttentionMatrix {
-  T* data;
-  int64_t row_stride, column_stride;
-  __device__ __forceinline__ T& at(int row, int column) const { return data[row * row_stride + column * column_stride]; }
-};
-template <class T> struct AttentionMatrices {
-  T* data;
-  int64_t row_stride, column_stride;
-  BatchOffsets offsets;
-
-  explicit AttentionMatrices(const View& v)
-      : data(v.as<T>()),
-        row_stride(v.strides[v.ndim - 2]),
-        column_stride(v.strides[v.ndim - 1]),
-        offsets(BatchOffsets::of(v)) {}
-  __device__ __forceinline__ AttentionMatrix<T> select(int64_t index) const {
-    return {data + offsets.at(static_cast<unsigned>(index)), row_stride, column_stride};
-  }
-};
-
-inline int64_t attention_heads(const View& v) { return elements(v, 0, v.ndim - 2); }
-
-enum class MaskKind : int32_t { none, boolean, stored, computed };  // additive ones: of the operands' type or of float32
-
-// What a score of query head `head` is modified by. Scores are in base 2.
-template <class T> struct ScoreRule {
-  using C = Compute<T>;
-  const void* mask;
-  int64_t mask_row_stride, mask_column_stride;
-  BatchOffsets mask_offsets;
-  int queries, keys;
-  MaskKind mask_kind;
-  bool causal, drops;
-  float dropout;
-  C kept;
-  PhiloxState random;
-
-  explicit ScoreRule(const AttentionArgs& a)
-      : mask(a.mask.data),
-        mask_row_stride(0),
-        mask_column_stride(0),
-        queries(static_cast<int>(a.query.shape[a.query.ndim - 2])),
-        keys(static_cast<int>(a.key.shape[a.key.ndim - 2])),
-        mask_kind(MaskKind::none),
-        causal(a.causal),
-        drops(a.dropout > 0),
-        dropout(static_cast<float>(a.dropout)),
-        kept(static_cast<C>(1 / (1 - a.dropout))),
-        random(a.random) {
-    if (!mask) return;
-    mask_row_stride = a.mask.strides[a.mask.ndim - 2];
-    mask_column_stride = a.mask.strides[a.mask.ndim - 1];
-    mask_offsets = BatchOffsets::of(a.mask);
-    mask_kind = a.mask.dtype == DType::b8       ? MaskKind::boolean
-                : a.mask.dtype == a.query.dtype ? MaskKind::stored
-                                                : MaskKind::computed;
-  }
-
-  __device__ __forceinline__ int64_t mask_start(int64_t head) const {
-    return mask_kind == MaskKind::none ? 0 : mask_offsets.at(static_cast<unsigned>(head));
-  }
-  // The keys that some query before `end` sees.
-  __device__ __forceinline__ int visible_keys(int end) const { return causal && end < keys ? end : keys; }
-
-  // The score of a query and a key, with the mask of a head that starts at `start`; -infinity outside.
-  __device__ __forceinline__ C masked(C score, int64_t start, int query, int key) const {
-    if (key >= keys || (causal && key > query)) return C(-INFINITY);
-    if (mask_kind == MaskKind::none || query >= queries) return score;
-    const int64_t at = start + query * mask_row_stride + key * mask_column_stride;
-    if (mask_kind == MaskKind::boolean) return static_cast<const bool*>(mask)[at] ? score : C(-INFINITY);
-    const C added =
-        mask_kind == MaskKind::stored ? convert<C>(static_cast<const T*>(mask)[at]) : static_cast<const C*>(mask)[at];
-    return score + added * C(kLog2E);
-  }
-  // Whether a tile of scores needs no masked().
-  __device__ __forceinline__ bool all_visible(int first_query, int first_key) const {
-    return mask_kind == MaskKind::none && first_key + kTile <= keys && (!causal || first_key + kTile - 1 <= first_query);
-  }
-
-  // The factors of the weights of keys `key` to key + 3; key is a multiple of 4.
-  __device__ __forceinline__ void dropout_factors(C (&factors)[4], int64_t head, int query, int key) const {
-    const uint64_t row = static_cast<uint64_t>(head) * queries + query;
-    const Philox4 bits = philox(random.seed, random.offset + row * ((keys + 3) / 4) + key / 4);
-#pragma unroll
-    for (int j = 0; j < 4; ++j) factors[j] = uniform_float(bits.v[j]) >= dropout ? kept : C(0);
-  }
-};
 
 // --- tiles in shared memory ---
 
@@ -250,8 +155,9 @@ __device__ __forceinline__ void multiply_matrices(ThreadScores<C>& scores, Share
 // The width of tiles for matrices of so many columns, and f.template operator()<T, width>().
 template <class F> void for_attention_width(DType dtype, int64_t columns, const F& f) {
   for_float(dtype, [&]<class T>() {
-    if (columns <= 32 || std::is_same_v<T, double>) f.template operator()<T, 32>();
-    else if constexpr (!std::is_same_v<T, double>) f.template operator()<T, 64>();
+    if constexpr (sizeof(T) == 4)
+      if (columns <= 32) return f.template operator()<T, 32>();
+    f.template operator()<T, sizeof(T) == 8 ? 32 : 64>();
   });
 }
 
