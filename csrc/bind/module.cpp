@@ -6,6 +6,7 @@
 #include "bind/autograd.h"
 #include "bind/capture.h"
 #include "bind/convert.h"
+#include "bind/cuda_array.h"
 #include "bind/dlpack.h"
 #include "bind/errors.h"
 #include "bind/interop.h"
@@ -108,6 +109,7 @@ PYBIND11_MODULE(_C, m) {
   bind::init_types(m.ptr());
   bind::init_interop(m.ptr());
   bind::init_dlpack(m.ptr());
+  bind::init_cuda_array(m.ptr());
   bind::init_observe(m.ptr());
   bind::init_autograd(m.ptr());
   bind::init_capture(m.ptr());
