@@ -140,7 +140,11 @@ HOST = (ctypes.c_float * 12)()
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"data": (ctypes.addressof(HOST), False)}, fd.DeviceError, "the memory is the host's, expected that of cuda:0"),
+        (
+            {"data": (ctypes.addressof(HOST), False)},
+            fd.DeviceError,
+            "the memory is the host's, expected that of cuda:0",
+        ),
         ({"offset": 2}, ValueError, "not aligned to its element size"),
         ({"strides": (12, 6)}, ValueError, "a stride of 6 bytes"),
         ({"strides": (-12, 4)}, ValueError, "negative strides"),

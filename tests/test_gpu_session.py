@@ -116,7 +116,7 @@ def test_cases_of_a_gpus_size_run():
 @on_device
 def test_measured_by_events(tmp_path):
     file = tmp_path / "bench.json"
-    done = module("bench", "overhead a + b, 8 floats", "--device", "cuda", "--rounds", 1, "--json", file)
+    done = module("bench", "overhead linear, 16 to 16", "--device", "cuda", "--rounds", 1, "--json", file)
     assert done.returncode == 0, done.stdout + done.stderr
     (record,) = json.loads(file.read_text())
     assert record["level"] == "sm_90" and record["cpu"] == fd.cuda.get_device_name() and record["seconds"]["fastdl"] > 0

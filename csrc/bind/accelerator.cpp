@@ -124,8 +124,7 @@ void init_accelerator(PyObject* module) {
     check_accelerator("Stream");
     return number(s);
   });
-  m.def("release_stream",
-        [](int device, int priority, py::int_ stream) { release_stream(device, priority, handle(stream)); });
+  m.def("release_stream", [](int device, int priority, py::int_ stream) { release_stream(device, priority, handle(stream)); });
   m.def("stream_idle", [](int device, py::int_ stream) {
     const bool idle = checked(device).stream_idle(device, handle(stream));
     check_accelerator("Stream.query");

@@ -25,8 +25,8 @@ constexpr TypeString kTypeStrings[] = {{DType::b8, "|b1"},  {DType::u8, "|u1"}, 
 DType dtype_of(const std::string& text) {
   for (const TypeString& t : kTypeStrings)
     if (text == t.text) return t.dtype;
-  throw DTypeError(str("__cuda_array_interface__: elements of type '", text,
-                       "', expected one of |b1, |u1, |i1, <i4, <i8, <f2, <f4, <f8"));
+  throw DTypeError(
+      str("__cuda_array_interface__: elements of type '", text, "', expected one of |b1, |u1, |i1, <i4, <i8, <f2, <f4, <f8"));
 }
 
 // The default streams have numbers in the protocol: 1 is the one that we call null.
@@ -65,8 +65,7 @@ py::object from_cuda_array(py::object array) {
   }
   GradMode no_grad(false);
   auto* const owner = new PyOwner(array.ptr());
-  const Tensor t =
-      tensor_over(data, device, shape, strides, dtype, owner, [](void* o) { delete static_cast<PyOwner*>(o); });
+  const Tensor t = tensor_over(data, device, shape, strides, dtype, owner, [](void* o) { delete static_cast<PyOwner*>(o); });
   return py::reinterpret_steal<py::object>(wrap(read_only ? ops::clone(t) : t));
 }
 

@@ -14,10 +14,8 @@ void check_foreign(const char* op, const void* data, Device device, const Shape&
     throw ValueError(str(op, ": the memory is not aligned to its element size; make a copy first"));
   if (device.is_cpu() || shape.numel() == 0) return;
   const int owner = accelerator().device_of(data);
-  if (owner < 0)
-    throw DeviceError(str(op, ": the memory is the host's, expected that of ", device.name()));
-  if (owner != device.index)
-    throw DeviceError(str(op, ": memory of cuda:", owner, ", described as that of ", device.name()));
+  if (owner < 0) throw DeviceError(str(op, ": the memory is the host's, expected that of ", device.name()));
+  if (owner != device.index) throw DeviceError(str(op, ": memory of cuda:", owner, ", described as that of ", device.name()));
 }
 
 Tensor tensor_over(void* data, Device device, const Shape& shape, const Shape& strides, DType dtype, void* owner,
