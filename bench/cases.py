@@ -12,12 +12,17 @@ from .recipes import STEPS
 
 @dataclass(frozen=True)
 class Case:
-    """`build(library)` returns the function to time; library is fastdl, torch or numpy. None: that library lacks it."""
+    """`build(library)` returns the function to time; library is fastdl, torch, numpy or cupy. None: that library lacks it."""
 
     name: str
     build: Callable
     flops: float = 0.0
     nbytes: float = 0.0
+
+
+def arrays_only(library):
+    """Whether the library has arrays but no layers: NumPy, and on a GPU CuPy."""
+    return library.__name__ in ("numpy", "cupy")
 
 
 def tensor(library, a, dtype="float32"):
@@ -32,10 +37,10 @@ def tensor(library, a, dtype="float32"):
 def of_row(row, bench):
     def build(library):
         sample = bench.make(Random(row.name))
-        if library is np:
+        if arrays_only(library):
             if bench.backward or not bench.numpy:
                 return None
-            single = lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a
+            single = lambda a: library.asarray(a.astype(np.float32) if a.dtype.kind == "f" else a)
             args = [map_arrays(single, a) for a in sample.args]
             kwargs = {k: map_arrays(single, v) for k, v in sample.kwargs.items()}
             return lambda: row.reference(*args, **kwargs)
@@ -64,7 +69,7 @@ def of_row(row, bench):
 
 def optimizer(name, passes, **options):
     def build(library):
-        if library is np:
+        if arrays_only(library):
             return None
         parameters = [library.nn.Parameter(library.randn(500, 400)) for _ in range(50)]
         for p in parameters:
@@ -120,7 +125,7 @@ def training_step(make, captured=False):
     """With `captured`, fastdl replays the step; the others run it as it is."""
 
     def build(library):
-        if library is np:
+        if arrays_only(library):
             return None
         library.manual_seed(0)
         model, shape = make(library.nn)
@@ -146,19 +151,19 @@ def training_step(make, captured=False):
 
 
 def add_eight(library):
-    a, b = (np.ones(8, np.float32),) * 2 if library is np else (library.ones(8), library.ones(8))
+    a, b = (library.ones(8, np.float32),) * 2 if arrays_only(library) else (library.ones(8), library.ones(8))
     return lambda: a + b
 
 
 def add_eight_recorded(library):
-    if library is np:
+    if arrays_only(library):
         return None
     a, b = library.ones(8, requires_grad=True), library.ones(8)
     return lambda: a + b
 
 
 def add_eight_backward(library):
-    if library is np:
+    if arrays_only(library):
         return None
     a, b = library.ones(8, requires_grad=True), library.ones(8)
     return lambda: (a + b).sum().backward()
@@ -166,7 +171,7 @@ def add_eight_backward(library):
 
 def add_hundred_captured(library):
     """One addition of 8 floats costs a hundredth of it."""
-    if library is np:
+    if arrays_only(library):
         return None
     a, b = library.ones(8), library.ones(8)
 
@@ -180,14 +185,14 @@ def add_hundred_captured(library):
 
 
 def linear_small(library):
-    if library is np:
+    if arrays_only(library):
         return None
     x, w, b = library.ones(1, 16), library.ones(16, 16), library.ones(16)
     return lambda: library.nn.functional.linear(x, w, b)
 
 
 def linear_module(library):
-    if library is np:
+    if arrays_only(library):
         return None
     x, layer = library.ones(1, 64), library.nn.Linear(64, 64)
     return lambda: layer(x)

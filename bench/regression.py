@@ -100,13 +100,13 @@ def serve(threads):
     import fastdl as fd
 
     from .cases import cases
-    from .measure import calls_for, clock, pin_to_one_core, seconds, settle
+    from .measure import calls_for, host_timer, pin_to_one_core, settle
 
     fd.set_num_threads(threads)
     if threads == 1:
         pin_to_one_core()
     by_name = {c.name: c for c in cases()}
-    now, function, calls = clock(threads), None, 0
+    seconds, function, calls = host_timer(threads), None, 0
     for line in sys.stdin:
         verb, _, name = line.rstrip("\n").partition("\t")
         if verb == "names":
@@ -114,13 +114,13 @@ def serve(threads):
         elif verb == "case":
             try:
                 function = by_name[name].build(fd)
-                calls = calls_for(function, now)
+                calls = calls_for(function, seconds)
                 answer = "ready"
             except Exception as error:  # an older commit may lack what the case needs
                 answer = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         else:
             function()
-            answer = repr(seconds(function, calls, now))
+            answer = repr(seconds(function, calls))
             settle(threads)
         print(answer, flush=True)
     return 0

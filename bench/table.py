@@ -11,7 +11,7 @@ REPRESENTATIVE = (
     "softmax*", "layer_norm*", "batch_norm*", "max_pool2d*fwdbwd", "embedding*", "cross_entropy*",
     "add 1e7", "exp 1e7", "gelu*", "sum*", "optim.*", "train *", "overhead *",
 )  # fmt: skip
-PEERS = {"numpy": "NumPy", "torch": "PyTorch"}
+PEERS = {"numpy": "NumPy", "torch": "PyTorch", "cupy": "CuPy"}
 
 
 def matches(name, pattern):

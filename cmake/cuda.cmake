@@ -17,6 +17,13 @@ if(FASTDL_CUDA_SIM)
   # Fibers on small stacks: no stack protector; vector types and storage types are read through each other's pointers.
   target_compile_options(_cuda_sim PRIVATE -march=x86-64-v3 -O1 -g1 -fno-strict-aliasing -fno-stack-protector -Wno-unknown-pragmas
                                                -ftls-model=initial-exec)
+  if(FASTDL_SANITIZE)
+    target_compile_options(_cuda_sim PRIVATE ${kernel_arithmetic})
+  endif()
+  if(FASTDL_SANITIZE STREQUAL "thread")
+    target_compile_options(_cuda_sim PRIVATE -fsanitize=thread)
+    target_link_options(_cuda_sim PRIVATE -fsanitize=thread)
+  endif()
   set_target_properties(_cuda_sim PROPERTIES PREFIX "" SUFFIX ".so")
   install(TARGETS _cuda_sim LIBRARY DESTINATION fastdl)
 endif()

@@ -319,7 +319,9 @@ class FunctionCtx:
 class Function:
     """An op written in Python: `forward(ctx, *args)` and `backward(ctx, *output_gradients)`, called through `apply`.
 
-    Bodies may use fastdl's ops or, on `x.numpy()`, anything else. `backward` returns a gradient for each argument of
+    Bodies may use fastdl's ops or, on `x.numpy()`, anything else; on a GPU CuPy, which shares the memory both ways:
+    ``cupy.from_dlpack(x.detach())`` of a tensor, ``fastdl.from_dlpack(array)`` of its result (or ``cupy.asarray`` and
+    ``fastdl.as_tensor``). Each side's stream waits for the other's at the hand-over. `backward` returns a gradient for each argument of
     `forward`, None for those that have none. What `backward` computes with fastdl's ops is recorded when second-order
     gradients are asked for.
 

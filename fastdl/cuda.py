@@ -2,6 +2,9 @@
 
 The CUDA library is loaded when a device is first asked for; ``import fastdl`` never touches it. With ``FASTDL_CUDA=sim``
 in the environment, a device named ``cuda`` is simulated on the CPU: it runs the same kernels, slowly, for tests.
+
+CuPy is the GPU's NumPy (``pip install 'fastdl[cuda]'``): ``cupy.from_dlpack(tensor)`` and ``fastdl.from_dlpack(array)`` share
+memory and keep the order of streams. An array that is shared must be kept until the stream that uses it has done so.
 """
 
 import contextlib
@@ -129,7 +132,7 @@ class Stream:
 
     def __init__(self, device=None, priority=0, *, _handle=None):
         self.device_index = _index(device)
-        self._owned = _handle is None
+        self._priority = priority if _handle is None else None
         self.cuda_stream = _C.create_stream(self.device_index, priority) if _handle is None else _handle
 
     @property
@@ -173,8 +176,8 @@ class Stream:
         return f"<fastdl.cuda.Stream device=cuda:{self.device_index} cuda_stream={self.cuda_stream:#x}>"
 
     def __del__(self):
-        if getattr(self, "_owned", False) and hasattr(self, "cuda_stream"):
-            _C.destroy_stream(self.device_index, self.cuda_stream)
+        if getattr(self, "_priority", None) is not None and hasattr(self, "cuda_stream"):
+            _C.release_stream(self.device_index, self._priority, self.cuda_stream)
 
 
 class Event:

@@ -37,13 +37,21 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     tensor([[1, 2],
             [3, 4]])
     """
+    if not isinstance(data, Tensor) and hasattr(data, "__cuda_array_interface__"):
+        data = _C.from_cuda_array(data)
     return finish(_C.tensor_from(data, dtype, device), requires_grad)
 
 
 def as_tensor(data, dtype=None, device=None):
-    """`data` itself if it is a tensor of that dtype and device, shared memory if it is such an array, else a copy."""
+    """`data` itself if it is a tensor of that dtype and device, shared memory if it is such an array, else a copy.
+
+    An array of CuPy or Numba, with ``__cuda_array_interface__``, shares the GPU's memory; the current stream waits for the
+    one that fills it.
+    """
     if isinstance(data, Tensor):
         return data.to(dtype=data.dtype if dtype is None else dtype, device=data.device if device is None else device)
+    if hasattr(data, "__cuda_array_interface__"):
+        return as_tensor(_C.from_cuda_array(data), dtype, device)
     if hasattr(data, "__array_interface__"):
         try:
             shared = _C.from_buffer(data)
@@ -67,7 +75,8 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     if isinstance(obj, Tensor):
         out = out.clone() if copy and out is obj else out
         out = out.detach() if out is obj and out.requires_grad and not requires_grad else out
-    if copy is False and not (out is obj or hasattr(obj, "__array_interface__") or isinstance(obj, Tensor)):
+    shared = ("__array_interface__", "__cuda_array_interface__")
+    if copy is False and not (out is obj or isinstance(obj, Tensor) or any(hasattr(obj, name) for name in shared)):
         raise _C.ValueError(f"asarray: {type(obj).__name__} cannot be shared; leave copy out")
     return finish(out, requires_grad)
 
@@ -105,10 +114,13 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
     True
     """
     if hasattr(ext_tensor, "__dlpack__"):
+        kind, index = map(int, ext_tensor.__dlpack_device__()) if hasattr(ext_tensor, "__dlpack_device__") else (1, 0)
+        # On a GPU, the producer has our stream wait for its own.
+        where = {"stream": _C.current_stream(index) or 1} if kind in (2, 13) else {}
         try:
-            ext_tensor = ext_tensor.__dlpack__(max_version=(1, 0))
+            ext_tensor = ext_tensor.__dlpack__(max_version=(1, 0), **where)
         except TypeError:  # a producer of before version 1
-            ext_tensor = ext_tensor.__dlpack__()
+            ext_tensor = ext_tensor.__dlpack__(**where)
     out = _C.from_dlpack(ext_tensor)
     if device is not None and _C.device(device) != out.device:
         if copy is False:

@@ -216,7 +216,8 @@ def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None
     """A capsule with this tensor's memory for another library's `from_dlpack`.
 
     Args:
-        stream: where the consumer will work; CPU tensors have none.
+        stream: where the consumer will work, which is made to wait for the current stream: a CUDA stream's handle, 1 or
+            None for the default stream, 2 for the thread's; -1: the consumer takes care of the order. CPU tensors have none.
         max_version: the newest version the consumer knows; without it, or below (1, 0), the older struct is given.
         dl_device: where the memory shall be; only where it is.
         copy: give a copy.
@@ -233,6 +234,10 @@ def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None
         raise BufferError(f"dlpack: the tensor is on device {device}, the consumer asks for {tuple(dl_device)}")
     if stream is not None and not self.is_cuda:
         raise BufferError("dlpack: a tensor on the CPU has no stream")
+    if stream == 0:
+        raise BufferError("dlpack: stream 0, which could be either default stream, is forbidden")
+    if self.is_cuda and stream != -1:
+        _C.order_streams(device[1], _C.current_stream(device[1]), 0 if stream in (None, 1) else stream)
     return _C.to_dlpack(self, max_version is not None and max_version[0] >= 1, bool(copy))
 
 
@@ -242,27 +247,15 @@ def __dlpack_device__(self):
     return _C.dlpack_device(self)
 
 
-_TYPESTR = {
-    "bool": "|b1", "uint8": "|u1", "int8": "|i1", "int32": "<i4", "int64": "<i8", "float16": "<f2", "float32": "<f4",
-    "float64": "<f8",
-}  # fmt: skip
-
-
 def _cuda_array_interface(self):
     if not self.is_cuda:
         raise AttributeError("__cuda_array_interface__: the tensor is on the CPU")
     if self.requires_grad:
         raise Error("__cuda_array_interface__: the tensor requires a gradient; use x.detach()")
-    if self.dtype.name not in _TYPESTR:
+    found = _C.cuda_array_interface(self)
+    if found is None:
         raise AttributeError(f"__cuda_array_interface__: it knows no {self.dtype.name}; use DLPack")
-    return {
-        "version": 3,
-        "shape": tuple(self.shape),
-        "typestr": _TYPESTR[self.dtype.name],
-        "data": (self.data_ptr() if self.numel() else 0, False),
-        "strides": None if self.is_contiguous() else tuple(s * self.itemsize for s in self.stride()),
-        "stream": 1,  # the legacy default stream, which the others wait for
-    }
+    return found
 
 
 Tensor.__cuda_array_interface__ = property(

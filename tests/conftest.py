@@ -18,8 +18,8 @@ os.environ["PYTHONSAFEPATH"] = "1"
 # A shell that starts the tests in the background has them ignore Ctrl-C, which some of them send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# FASTDL_CUDA=sim: everything that names no device runs on the simulated GPU.
-if os.environ.get("FASTDL_CUDA") == "sim":
+# FASTDL_CUDA=sim: everything that names no device runs on the simulated GPU; FASTDL_CUDA=gpu: on a GPU.
+if os.environ.get("FASTDL_CUDA") in ("sim", "gpu"):
     fd.set_default_device("cuda")
     fd.backends.cudnn.allow_tf32 = False  # tests judge float32; those of TF32 allow it
 
@@ -34,13 +34,15 @@ def pytest_collection_modifyitems(config, items):
         skips["slow"] = pytest.mark.skip(reason="slow (run by pytest -m slow)")
     if os.environ.get("FASTDL_CUDA") == "sim":
         skips["unsimulated"] = pytest.mark.skip(reason="takes minutes on the simulated device")
+    if os.environ.get("FASTDL_CUDA") != "gpu":
+        skips["gpu"] = pytest.mark.skip(reason="needs a GPU (FASTDL_CUDA=gpu)")
     if fd.get_default_device().type != "cpu":
         skips["cpu"] = pytest.mark.skip(reason="about the CPU")
     if importlib.util.find_spec("torch") is None:
         skips["compare"] = pytest.mark.skip(reason="torch is not installed")
     for item in items:
         for name, mark in skips.items():
-            if name in item.keywords:
+            if item.get_closest_marker(name):  # not item.keywords, which has the folders' names too
                 item.add_marker(mark)
 
 

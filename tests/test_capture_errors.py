@@ -10,8 +10,6 @@ import fastdl as fd
 import fastdl.nn.functional as F
 from fastdl import nn
 
-pytestmark = pytest.mark.cpu  # captured steps need tensors on the CPU so far
-
 
 class World:
     """A model in the middle of its training, and everything that a step may change."""

@@ -8,8 +8,6 @@ from opdb_row import resolve, samples, with_arrays
 
 import fastdl as fd
 
-pytestmark = pytest.mark.cpu  # captured steps need tensors on the CPU so far
-
 # The shapes of their results, or their checks, depend on values.
 ON_VALUES = {
     "as_strided_scatter",

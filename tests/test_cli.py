@@ -16,6 +16,8 @@ import pytest
 
 import fastdl as fd
 
+pytestmark = pytest.mark.cpu  # the command's default device, whatever that of the tests is
+
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 Image = pytest.importorskip("PIL.Image")

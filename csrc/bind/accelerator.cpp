@@ -119,11 +119,12 @@ void init_accelerator(PyObject* module) {
     set_current_stream(device, handle(stream));
   });
   m.def("create_stream", [](int device, int priority) {
-    void* s = checked(device).create_stream(device, priority);
+    checked(device);
+    void* s = acquire_stream(device, priority);
     check_accelerator("Stream");
     return number(s);
   });
-  m.def("destroy_stream", [](int device, py::int_ stream) { checked(device).destroy_stream(device, handle(stream)); });
+  m.def("release_stream", [](int device, int priority, py::int_ stream) { release_stream(device, priority, handle(stream)); });
   m.def("stream_idle", [](int device, py::int_ stream) {
     const bool idle = checked(device).stream_idle(device, handle(stream));
     check_accelerator("Stream.query");
@@ -137,6 +138,11 @@ void init_accelerator(PyObject* module) {
       a.synchronize_stream(device, s);
     }
     check_accelerator("Stream.synchronize");
+  });
+  m.def("order_streams", [](int device, py::int_ from, py::int_ to) {
+    checked(device);
+    order_streams(device, handle(from), handle(to));
+    check_accelerator("wait_stream");
   });
   m.def("create_event", [](int device, bool timing) {
     void* e = checked(device).create_event(device, timing);

@@ -6,7 +6,9 @@
 #include <pybind11/pybind11.h>
 
 #include "bind/convert.h"
+#include "bind/foreign.h"
 #include "bind/observe.h"
+#include "core/accelerator.h"
 
 namespace py = pybind11;
 
@@ -133,8 +135,11 @@ template <class Managed> Tensor take(PyObject* capsule) {
     read_only = m->flags & kReadOnly;
   }
   const DLTensor& d = m->tensor;
-  if (d.device.type != kCpu && d.device.type != kCudaHost)
-    throw DeviceError(str("from_dlpack: memory of device type ", d.device.type, " is not available in this build"));
+  Device device;
+  if (d.device.type == kCuda || d.device.type == kCudaManaged)
+    device = checked_device({DeviceType::cuda, static_cast<int8_t>(d.device.id)});
+  else if (d.device.type != kCpu && d.device.type != kCudaHost)
+    throw DeviceError(str("from_dlpack: memory of device type ", d.device.type, ", expected the CPU's or a CUDA device's"));
   if (d.ndim < 0 || d.ndim > kMaxDims)
     throw ShapeError(str("from_dlpack: ", d.ndim, " dimensions, expected at most ", kMaxDims));
   const DType dtype = dtype_of_code(d.dtype);
@@ -144,25 +149,17 @@ template <class Managed> Tensor take(PyObject* capsule) {
     shape.push_back(d.shape[i]);
     strides.push_back(0);
   }
-  int64_t step = 1, last = 0;
-  for (int i = d.ndim - 1; i >= 0; --i) {
-    strides[i] = d.strides ? d.strides[i] : step;
-    if (strides[i] < 0) throw ValueError("from_dlpack: negative strides; make a copy of the array first");
-    step *= shape[i];
-    last += (std::max<int64_t>(shape[i], 1) - 1) * strides[i];
-  }
+  int64_t step = 1;
+  for (int i = d.ndim - 1; i >= 0; step *= shape[i--]) strides[i] = d.strides ? d.strides[i] : step;
   void* data = static_cast<char*>(d.data) + d.byte_offset;
-  if (reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(size_of(dtype)))
-    throw ValueError("from_dlpack: the memory is not aligned to its element size; make a copy first");
-  const int64_t bytes = shape.numel() == 0 ? 0 : (last + 1) * size_of(dtype);
+  check_foreign("from_dlpack", data, device, shape, strides, dtype);
   PyCapsule_SetName(capsule, Managed::kUsed);
-  Ref<Storage> storage = Storage::borrow(data, static_cast<size_t>(bytes), Device{}, m, [](void* owner) {
+  const Tensor t = tensor_over(data, device, shape, strides, dtype, m, [](void* owner) {
     const PyGILState_STATE gil = PyGILState_Ensure();
     auto* managed = static_cast<Managed*>(owner);
     if (managed->deleter) managed->deleter(managed);
     PyGILState_Release(gil);
   });
-  Tensor t = make_tensor(std::move(storage), data, shape, strides, dtype);
   return read_only ? ops::clone(t) : t;
 }
 

@@ -230,7 +230,13 @@ Tensor tensor_from(PyObject* data, std::optional<DType> dtype, Device device) {
     const Tensor moved = ops::to_device(t, device), typed = dtype ? ops::to_dtype(moved, *dtype) : moved;
     return typed.same(t) ? ops::clone(t) : typed;
   }
-  if (!device.is_cpu()) return ops::to_device(tensor_from(data, dtype, Device{}), device);
+  if (!device.is_cpu()) {
+    const Tensor near = tensor_from(data, dtype, Device{});
+    const PauseRecording constant;
+    const Tensor out = ops::to_device(near, device);
+    constant.hold(out.storage());
+    return out;
+  }
   if (!is_sequence(data) && PyObject_CheckBuffer(data) && !PyBytes_Check(data)) {
     const PauseRecording constant;
     Tensor t;

@@ -7,6 +7,7 @@
 #include "bind/capture.h"
 #include "bind/complex.h"
 #include "bind/convert.h"
+#include "bind/cuda_array.h"
 #include "bind/dlpack.h"
 #include "bind/errors.h"
 #include "bind/interop.h"
@@ -118,6 +119,7 @@ PYBIND11_MODULE(_C, m) {
   bind::init_interop(m.ptr());
   bind::init_complex(m.ptr());
   bind::init_dlpack(m.ptr());
+  bind::init_cuda_array(m.ptr());
   bind::init_observe(m.ptr());
   bind::init_autograd(m.ptr());
   bind::init_capture(m.ptr());

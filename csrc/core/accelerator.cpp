@@ -1,6 +1,10 @@
 #include "core/accelerator.h"
 
 #include <atomic>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <vector>
 
 #include "core/error.h"
 
@@ -43,6 +47,37 @@ void set_current_device(int index) { device_in_use = checked_device({DeviceType:
 void* current_stream(int device) { return streams[device]; }
 void set_current_stream(int device, void* stream) { streams[device] = stream; }
 
+namespace {
+std::mutex idle_lock;
+std::map<std::pair<int, int>, std::vector<void*>> idle_streams;  // by device and priority
+}  // namespace
+
+void* acquire_stream(int device, int priority) {
+  {
+    const std::lock_guard guard(idle_lock);
+    std::vector<void*>& idle = idle_streams[{device, priority}];
+    if (!idle.empty()) {
+      void* stream = idle.back();
+      idle.pop_back();
+      return stream;
+    }
+  }
+  return accelerator().create_stream(device, priority);
+}
+void release_stream(int device, int priority, void* stream) {
+  const std::lock_guard guard(idle_lock);
+  idle_streams[{device, priority}].push_back(stream);
+}
+
+void order_streams(int device, void* from, void* to) {
+  if (from == to) return;
+  const Accelerator& a = accelerator();
+  void* event = a.create_event(device, false);
+  a.record_event(device, event, from);
+  a.wait_event(device, to, event);
+  a.destroy_event(device, event);
+}
+
 static Device default_device_in_use;
 Device default_device() { return default_device_in_use; }
 void set_default_device(Device device) { default_device_in_use = checked_device(device); }
@@ -57,6 +92,17 @@ Device checked_device(Device device) {
     throw DeviceError(str("device ", device.name(), " does not exist: there ", count == 1 ? "is " : "are ", count,
                           count == 1 ? " device" : " devices"));
   return device;
+}
+
+void copy_to_host(Device device, void* to, const void* from, size_t bytes) {
+  if (bytes == 0) return;
+  if (device.is_cpu()) std::memcpy(to, from, bytes);
+  else accelerator().copy_to_host(device.index, current_stream(device.index), to, from, bytes);
+}
+void copy_from_host(Device device, void* to, const void* from, size_t bytes) {
+  if (bytes == 0) return;
+  if (device.is_cpu()) std::memcpy(to, from, bytes);
+  else accelerator().copy_to_device(device.index, current_stream(device.index), to, from, bytes);
 }
 
 AcceleratorStats accelerator_stats(int device) {

@@ -28,6 +28,7 @@ struct Accelerator {
   void (*deallocate)(int device, void* stream, void* block);
   void (*free_memory)(int device, size_t* free, size_t* total);
   void (*release_cached)(int device);
+  int (*device_of)(const void* memory);  // whose memory it is; -1: no device's
   void* (*allocate_pinned)(size_t bytes);
   void (*deallocate_pinned)(void* block);
 
@@ -37,7 +38,6 @@ struct Accelerator {
   void (*copy_between)(int to_device, void* to, int from_device, const void* from, void* stream, size_t bytes);
 
   void* (*create_stream)(int device, int priority);
-  void (*destroy_stream)(int device, void* stream);
   bool (*stream_idle)(int device, void* stream);
   void (*synchronize_stream)(int device, void* stream);
   void (*synchronize)(int device);
@@ -48,6 +48,13 @@ struct Accelerator {
   void (*synchronize_event)(int device, void* event);
   void (*wait_event)(int device, void* stream, void* event);  // work put into the stream from now on waits
   float (*elapsed_ms)(int device, void* start, void* end);
+
+  // Kernels called with the stream that begin_graph returns are taken down in place of run; end_graph gives them as one
+  // object, or null where that is not possible.
+  void* (*begin_graph)(int device);
+  void* (*end_graph)(int device, void* stream);
+  void (*launch_graph)(int device, void* graph, void* stream);
+  void (*destroy_graph)(int device, void* graph);
 };
 
 // Throws DeviceError, with the reason, where there is none.
@@ -70,6 +77,16 @@ Device default_device();
 void set_default_device(Device device);
 // `device` as given, with the index of the current device where none was named; throws if it does not exist.
 Device checked_device(Device device);
+
+// Streams are handed out again after their release and never destroyed: memory that was allocated on one goes back to it.
+void* acquire_stream(int device, int priority);
+void release_stream(int device, int priority, void* stream);
+// Work put into the stream `to` from now on waits for what `from` holds now.
+void order_streams(int device, void* from, void* to);
+
+// Between the host and the memory of any device, the CPU too; the calling thread waits.
+void copy_to_host(Device device, void* to, const void* from, size_t bytes);
+void copy_from_host(Device device, void* to, const void* from, size_t bytes);
 
 struct AcceleratorStats {
   int64_t bytes_in_use, peak_bytes, blocks_in_use, allocations;

@@ -22,20 +22,25 @@ class TensorImpl;
 class PlanMemory final : public RefCounted {
  public:
   ~PlanMemory() override;
-  void* allocate(size_t bytes);
+  void* allocate(size_t bytes, Device device);
   void deallocate(void* block);
   size_t bytes() const { return bytes_; }
   // The start and size of the block that holds this address; {nullptr, 0}: none of this memory.
   std::pair<char*, size_t> block_of(const void* address) const;
-  // f(block, bytes, whether a tensor has it)
+  struct Block {
+    size_t bytes;
+    Device device;
+    void* stream;  // where it was allocated, of an accelerator
+    bool in_use;   // a tensor has it
+  };
+  // f(first byte, block)
   template <class F> void for_each_block(const F& f) const {
-    for (const auto& [block, bytes] : blocks_) f(block, bytes, !free_.contains(block));
+    for (const auto& [start, block] : blocks_) f(start, block);
   }
 
  private:
   SpinLock lock_;
-  std::map<const char*, size_t> blocks_;  // all of them, by address
-  std::map<const char*, size_t> free_;
+  std::map<const char*, Block> blocks_;
   size_t bytes_ = 0;
 };
 

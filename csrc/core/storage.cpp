@@ -8,9 +8,9 @@ namespace fastdl {
 
 Ref<Storage> Storage::allocate(size_t bytes, Device device) {
   if (FASTDL_UNLIKELY(recording() != nullptr)) {
-    if (!device.is_cpu()) throw CaptureError(str("a captured step with tensors on ", device.name(), ", expected the CPU"));
+    device = checked_device(device);
     const Ref<PlanMemory>& plan = recording()->memory();
-    return Ref<Storage>(new Storage(plan->allocate(bytes), bytes, device, nullptr, nullptr, plan));
+    return Ref<Storage>(new Storage(plan->allocate(bytes, device), bytes, device, nullptr, nullptr, plan));
   }
   if (device.is_cpu()) return Ref<Storage>(new Storage(fastdl::allocate(bytes), bytes, device, nullptr, nullptr));
   device = checked_device(device);

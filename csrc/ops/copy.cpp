@@ -34,7 +34,6 @@ namespace {
 // The elements of a dense tensor, into one of the same layout on another device.
 void move_bytes(const Tensor& out, const Tensor& x, bool non_blocking) {
   const size_t bytes = static_cast<size_t>(x.bytes());
-  if (bytes == 0) return;
   const Accelerator& a = accelerator();
   const Device from = x.device(), to = out.device();
   if (from.is_cpu()) {
@@ -55,7 +54,7 @@ Tensor to_device(const Tensor& t, Device asked, bool non_blocking) {
   if (t.device() == device) return t;
   const Tensor dense = t.is_contiguous() || t.is_channels_last() ? detach(t) : clone(detach(t));
   const Tensor out = make_empty_strided(dense.shape(), dense.strides(), t.dtype(), device);
-  move_bytes(out, dense, non_blocking);
+  if (dense.numel() > 0) on_host("to", [out, dense, non_blocking] { move_bytes(out, dense, non_blocking); });
   if (records(t)) record("to", out, {t}, [from = t.device()](GradCall& c) { c.set(0, to_device(c.grad(), from)); });
   return out;
 }

@@ -19,8 +19,7 @@ const char* kernel_name(size_t index) {
 int64_t host_integer(const Tensor& t, int64_t i) {
   if (t.device().is_cpu()) return t.data<int64_t>()[i];
   int64_t value = 0;
-  const int device = t.device().index;
-  accelerator().copy_to_host(device, current_stream(device), &value, t.data<int64_t>() + i, sizeof value);
+  copy_to_host(t.device(), &value, t.data<int64_t>() + i, sizeof value);
   check_accelerator("read");
   return value;
 }

@@ -29,7 +29,7 @@ void launch(Kernel<Args> KernelTable::* kernel, Device device, const Args& args,
     recorder()->launch(name(), table.*kernel, device, args, std::move(update));
     return;
   }
-  const Context context{device.index, device.is_cpu() ? nullptr : current_stream(device.index)};
+  const Context context = context_of(device);
   const FlushDenormals flush;
   if constexpr (std::is_same_v<Update, NoUpdate>) {
     (table.*kernel)(context, args);

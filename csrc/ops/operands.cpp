@@ -297,7 +297,7 @@ void describe(const char*, const IndexGatherArgs& a, Operands& o) {
 }
 void describe(const char*, const IndexScatterArgs& a, Operands& o) {
   o.read(a.values);
-  o.read(a.offsets, count_places(a.values, a.place_dims), DType::i64);
+  for (const int64_t* p : {a.offsets, a.order}) o.read(p, count_places(a.values, a.place_dims), DType::i64);
   o.update(places_of(a.to, a.values, a.place_dims));
 }
 void describe(const char*, const GatherArgs& a, Operands& o) {

@@ -9,18 +9,14 @@
 
 namespace fastdl {
 
-namespace {
-const GraphBackend* graph_backends[2] = {};
-const GraphBackend* graphs_of(Device d) { return graph_backends[static_cast<int>(d.type)]; }
-}  // namespace
-
-void set_graph_backend(DeviceType device, const GraphBackend* backend) { graph_backends[static_cast<int>(device)] = backend; }
-
 // --- the plan ---
 
 Plan::~Plan() {
-  for (const Segment& s : segments_)
-    if (s.graph) graphs_of(s.device)->destroy(s.graph);
+  for (const Segment& s : segments_) {
+    if (!s.graph) continue;
+    accelerator().synchronize(s.device.index);
+    accelerator().destroy_graph(s.device.index, s.graph);
+  }
   for (auto it = destructors_.rbegin(); it != destructors_.rend(); ++it) it->first(it->second);
 }
 
@@ -38,7 +34,8 @@ void* Plan::allocate(size_t bytes, size_t alignment) {
 
 void Plan::run_last() {
   const FlushDenormals flush;
-  calls_.back().run(Context{info_.back().device.index, nullptr}, calls_.back().block);
+  calls_.back().run(context_of(info_.back().device), calls_.back().block);
+  if (!info_.back().device.is_cpu()) check_accelerator(info_.back().name);
 }
 
 bool Plan::fits() const {
@@ -57,14 +54,17 @@ void Plan::draw() {
 
 void Plan::run_calls() {
   const FlushDenormals flush;
+  bool on_host_only = true;
   for (const Segment& s : segments_) {
+    const Context context = context_of(s.device);
+    on_host_only &= s.device.is_cpu();
     if (s.graph) {
-      graphs_of(s.device)->launch(s.graph, s.device);
+      accelerator().launch_graph(s.device.index, s.graph, context.stream);
       continue;
     }
-    const Context context{s.device.index, nullptr};
     for (const Call *c = &calls_[s.first], *end = c + s.count; c != end; ++c) c->run(context, c->block);
   }
+  if (!on_host_only) check_accelerator("a captured step");
 }
 
 void Plan::replay() {
@@ -80,18 +80,19 @@ void Plan::replay() {
 std::vector<double> Plan::profile(int repeats) {
   using Clock = std::chrono::steady_clock;
   struct Saved {
+    Device device;
     char* place;
     size_t bytes;
     std::unique_ptr<char[]> values;
   };
   std::vector<Saved> saved;  // what tensors show: the parameters outside, the gradients and results in the plan
-  const auto save = [&](void* place, size_t bytes) {
-    saved.push_back({static_cast<char*>(place), bytes, std::make_unique<char[]>(bytes)});
-    std::memcpy(saved.back().values.get(), place, bytes);
+  const auto save = [&](Device device, void* place, size_t bytes) {
+    saved.push_back({device, static_cast<char*>(place), bytes, std::make_unique<char[]>(bytes)});
+    copy_to_host(device, saved.back().values.get(), place, bytes);
   };
-  for (const Ref<Storage>& s : written_) save(s->data(), s->bytes());
-  memory_->for_each_block([&](const char* block, size_t bytes, bool in_use) {
-    if (in_use) save(const_cast<char*>(block), bytes);
+  for (const Ref<Storage>& s : written_) save(s->device(), s->data(), s->bytes());
+  memory_->for_each_block([&](const char* start, const PlanMemory::Block& b) {
+    if (b.in_use) save(b.device, const_cast<char*>(start), b.bytes);
   });
   std::vector<Generator::State> states;
   for (const auto& [generator, counters] : generators_) states.push_back(generator->state());
@@ -101,11 +102,14 @@ std::vector<double> Plan::profile(int repeats) {
     const FlushDenormals flush;
     for (size_t i = 0; i < calls_.size(); ++i) {
       if (info_[i].host) continue;
+      const Device device = info_[i].device;
+      const Context context = context_of(device);
       const auto start = Clock::now();
-      calls_[i].run(Context{info_[i].device.index, nullptr}, calls_[i].block);
+      calls_[i].run(context, calls_[i].block);
+      if (!device.is_cpu()) accelerator().synchronize_stream(device.index, context.stream);
       seconds[i] += std::chrono::duration<double>(Clock::now() - start).count() / repeats;
     }
-    for (const Saved& s : saved) std::memcpy(s.place, s.values.get(), s.bytes);
+    for (const Saved& s : saved) copy_from_host(s.device, s.place, s.values.get(), s.bytes);
   }
   for (size_t g = 0; g < generators_.size(); ++g) generators_[g].first->set_state(states[g]);
   return seconds;
@@ -113,15 +117,17 @@ std::vector<double> Plan::profile(int repeats) {
 
 void Plan::make_graphs() {
   size_t first = 0;
-  const auto plain = [&](size_t i) { return !info_[i].host && !info_[i].changing && graphs_of(info_[i].device); };
+  const auto plain = [&](size_t i) { return !info_[i].host && !info_[i].changing && !info_[i].device.is_cpu(); };
   while (first < calls_.size()) {
     size_t end = first + 1;
     while (end < calls_.size() && plain(end) == plain(first) && info_[end].device == info_[first].device) ++end;
     Segment s{first, end - first, info_[first].device, nullptr};
-    if (plain(first)) {
-      graphs_of(s.device)->begin(s.device);
-      for (size_t i = first; i < end; ++i) calls_[i].run(Context{s.device.index, nullptr}, calls_[i].block);
-      s.graph = graphs_of(s.device)->end(s.device);
+    if (plain(first) && s.count > 1) {
+      const Accelerator& a = accelerator();
+      const Context context{s.device.index, a.begin_graph(s.device.index)};
+      for (size_t i = first; i < end; ++i) calls_[i].run(context, calls_[i].block);
+      s.graph = a.end_graph(s.device.index, context.stream);
+      if (!s.graph) a.take_error();
     }
     segments_.push_back(s);
     first = end;
@@ -135,8 +141,6 @@ Recorder::~Recorder() = default;
 
 void Recorder::use(TensorImpl* tensor) {
   const Ref<Storage>& storage = tensor->storage;
-  if (!storage->device().is_cpu())
-    throw CaptureError(str("a captured step with tensors on ", storage->device().name(), ", expected the CPU"));
   if (storage->plan() == plan_->memory_.get()) return;
   if (storage->data() && !storages_.contains(static_cast<const char*>(storage->data())))
     storages_.emplace(static_cast<const char*>(storage->data()), Saved{storage, nullptr});
@@ -187,22 +191,33 @@ void Recorder::drawn(Generator& generator, const PhiloxState& start, uint64_t co
 void Recorder::save(Saved& s) {
   if (s.bytes) return;
   s.bytes.reset(new char[s.storage->bytes()]);
-  std::memcpy(s.bytes.get(), s.storage->data(), s.storage->bytes());
+  copy_to_host(s.storage->device(), s.bytes.get(), s.storage->data(), s.storage->bytes());
+}
+
+Recorder::Saved* Recorder::outside(const void* address) {
+  auto it = storages_.upper_bound(static_cast<const char*>(address));
+  if (it == storages_.begin()) return nullptr;
+  Saved& s = (--it)->second;
+  return static_cast<const char*>(address) < it->first + s.storage->bytes() ? &s : nullptr;
 }
 
 void Recorder::before_write(const void* data) {
-  auto it = storages_.upper_bound(static_cast<const char*>(data));
-  if (it == storages_.begin()) return;
-  Saved& s = (--it)->second;
-  if (static_cast<const char*>(data) < it->first + s.storage->bytes()) save(s);
+  if (Saved* s = outside(data)) save(*s);
 }
 
 void Recorder::before_call() {
-  const Operands& operands = plan_->info_.back().operands;
-  if (!operands.described)
+  Plan::Info& info = plan_->info_.back();
+  const Operands& operands = info.operands;
+  if (!operands.described) {
     for (auto& [address, s] : storages_) save(s);
-  for (const Operands::Operand& o : operands.list())
+    info.changing |= !info.device.is_cpu();
+  }
+  for (const Operands::Operand& o : operands.list()) {
     if (o.written) before_write(o.view.data);
+    // A number in host memory is read by the launch.
+    if (!info.device.is_cpu() && o.view.host && (outside(o.view.data) || plan_->memory_->block_of(o.view.data).first))
+      info.changing = true;
+  }
 }
 
 Ref<Plan> Recorder::finish() {
@@ -223,7 +238,7 @@ Ref<Plan> Recorder::finish() {
 void Recorder::abandon() {
   for (auto& [address, s] : storages_) {
     if (!s.bytes) continue;
-    std::memcpy(s.storage->data(), s.bytes.get(), s.storage->bytes());
+    copy_from_host(s.storage->device(), s.storage->data(), s.bytes.get(), s.storage->bytes());
     s.storage->bump_version();
   }
   for (const Plan::Gradient& g : plan_->gradients_) g.leaf->grad = g.before;

@@ -3,13 +3,14 @@
 //
 // What changes from call to call: a call may have an update, which writes the arguments that are to be read anew (a
 // learning rate) before each run; kernels that draw random numbers get the generator's present position; and host calls
-// run between the kernels (a label check, a scheduler's step).
+// run between the kernels (a label check, a scheduler's step). On an accelerator, the calls between those become graphs.
 #pragma once
 #include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
+#include "core/accelerator.h"
 #include "core/flush_denormals.h"
 #include "core/generator.h"
 #include "core/tensor.h"
@@ -18,14 +19,8 @@
 
 namespace fastdl {
 
-// A backend that runs a stretch of calls as one object of its own, as CUDA graphs do.
-struct GraphBackend {
-  void (*begin)(Device device);          // kernels called from now on are taken down in place of run
-  void* (*end)(Device device);           // what was taken down
-  void (*launch)(void* graph, Device device);
-  void (*destroy)(void* graph);
-};
-void set_graph_backend(DeviceType device, const GraphBackend* backend);
+// Of work that is put on a device now.
+inline Context context_of(Device d) { return {d.index, d.is_cpu() ? nullptr : current_stream(d.index)}; }
 
 struct NoUpdate {};
 
@@ -41,7 +36,7 @@ class Plan final : public RefCounted {
     Device device;
     Operands operands;
     bool host = false;     // runs on the host, between kernels
-    bool changing = false; // its arguments are written before each run
+    bool changing = false; // it is launched anew in each run: its arguments are written before, or host memory is read
     // Elementwise calls: the same over elements [begin, end) of contiguous memory; null for all others.
     void (*run_part)(const Context&, const void* block, int64_t begin, int64_t end) = nullptr;
     int fused = 1;         // calls in one
@@ -94,7 +89,7 @@ class Plan final : public RefCounted {
   struct Segment {
     size_t first, count;
     Device device;
-    void* graph;
+    void* graph;  // of the accelerator; null: the calls run one by one
   };
 
   void draw();
@@ -156,6 +151,7 @@ class Recorder final : public Recording {
     Ref<Storage> storage;
     std::unique_ptr<char[]> bytes;  // null: not written so far
   };
+  Saved* outside(const void* address);  // null: in the plan's memory, or a constant
   void before_call();
   void run_last() {
     const PauseRecording pause;  // as in a replay

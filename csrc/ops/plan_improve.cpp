@@ -64,8 +64,8 @@ void Plan::drop_unread() {
   // At the end, what tensors still hold is read by whoever has them; what the calls read before they write it must
   // survive from one run to the next.
   Bytes at_end;
-  memory_->for_each_block([&](const char* block, size_t bytes, bool in_use) {
-    if (in_use) at_end.add({block, block + bytes});
+  memory_->for_each_block([&](const char* start, const PlanMemory::Block& b) {
+    if (b.in_use) at_end.add({start, start + b.bytes});
   });
   std::vector<bool> needed(calls_.size(), true);
   for (bool again = true; again;) {

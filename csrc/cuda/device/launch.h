@@ -40,18 +40,23 @@ template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchShape& shape, const Context& context, Arguments&&... arguments) {
   if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) return;
 #if FASTDL_SIMULATED
-  (void)context;
   using Values = std::tuple<std::decay_t<Parameters>...>;
   struct Call {
     void (*kernel)(Parameters...);
     Values values;
-  } call{kernel, Values(static_cast<std::decay_t<Parameters>>(arguments)...)};
+    LaunchShape shape;
+
+    void operator()() {
+      const sim::Access access;
+      const unsigned side_by_side = shape.cooperative ? shape.grid.x * shape.grid.y * shape.grid.z : shape.cluster;
+      sim::run_grid(
+          {shape.grid, shape.block, shape.shared_bytes, side_by_side},
+          [](void* p) { std::apply(static_cast<Call*>(p)->kernel, static_cast<Call*>(p)->values); }, this);
+    }
+  } call{kernel, Values(static_cast<std::decay_t<Parameters>>(arguments)...), shape};
   std::apply([](const auto&... v) { (check_argument(v), ...); }, call.values);
-  const sim::Access access;
-  const unsigned side_by_side = shape.cooperative ? shape.grid.x * shape.grid.y * shape.grid.z : shape.cluster;
-  sim::run_grid(
-      {shape.grid, shape.block, shape.shared_bytes, side_by_side},
-      [](void* p) { std::apply(static_cast<Call*>(p)->kernel, static_cast<Call*>(p)->values); }, &call);
+  if (sim::Graph* graph = sim::graph_of(context.stream)) graph->push_back(call);
+  else call();
 #else
   cudaSetDevice(context.device_index);
   if (shape.shared_bytes > (48 << 10))

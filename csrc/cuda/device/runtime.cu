@@ -137,6 +137,11 @@ const Accelerator table = {
           ok(cudaDeviceSynchronize());
           if (ok(cudaDeviceGetDefaultMemPool(&pool, device))) ok(cudaMemPoolTrimTo(pool, 0));
         },
+    .device_of = [](const void* memory) -> int {
+      cudaPointerAttributes a{};
+      if (cudaPointerGetAttributes(&a, memory) != cudaSuccess) return cudaGetLastError(), -1;
+      return a.type == cudaMemoryTypeDevice || a.type == cudaMemoryTypeManaged ? a.device : -1;
+    },
     .allocate_pinned = [](size_t bytes) -> void* {
       void* block = nullptr;
       return ok(cudaMallocHost(&block, bytes)) ? block : nullptr;
@@ -164,11 +169,6 @@ const Accelerator table = {
       cudaStream_t s = nullptr;
       return ok(cudaStreamCreateWithPriority(&s, cudaStreamNonBlocking, priority)) ? s : nullptr;
     },
-    .destroy_stream =
-        [](int device, void* stream) {
-          const DeviceGuard guard(device);
-          ok(cudaStreamDestroy(as_stream(stream)));
-        },
     .stream_idle =
         [](int device, void* stream) {
           const DeviceGuard guard(device);
@@ -222,6 +222,33 @@ const Accelerator table = {
           float ms = 0;
           ok(cudaEventElapsedTime(&ms, as_event(start), as_event(end)));
           return ms;
+        },
+    .begin_graph = [](int device) -> void* {
+      const DeviceGuard guard(device);
+      cudaStream_t s = nullptr;  // of its own: a default stream cannot be captured
+      if (!ok(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking))) return nullptr;
+      ok(cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal));
+      return s;
+    },
+    .end_graph = [](int device, void* stream) -> void* {
+      const DeviceGuard guard(device);
+      cudaGraph_t graph = nullptr;
+      cudaGraphExec_t exec = nullptr;
+      if (ok(cudaStreamEndCapture(as_stream(stream), &graph)) && graph && !ok(cudaGraphInstantiate(&exec, graph, 0)))
+        exec = nullptr;
+      if (graph) ok(cudaGraphDestroy(graph));
+      ok(cudaStreamDestroy(as_stream(stream)));
+      return exec;
+    },
+    .launch_graph =
+        [](int device, void* graph, void* stream) {
+          const DeviceGuard guard(device);
+          ok(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), as_stream(stream)));
+        },
+    .destroy_graph =
+        [](int device, void* graph) {
+          const DeviceGuard guard(device);
+          ok(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)));
         },
 };
 

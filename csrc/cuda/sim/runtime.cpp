@@ -2,12 +2,14 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <set>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -134,10 +136,10 @@ size_t memory_in_use(int device) {
   const std::lock_guard<std::mutex> guard(lock);
   return arena(device).used();
 }
-bool is_device_pointer(const void* p) {
-  for (const Arena& a : arenas)
-    if (a.holds(p)) return true;
-  return false;
+int device_of(const void* p) {
+  for (int i = 0; i < kMaxDevices; ++i)
+    if (arenas[i].holds(p)) return i;
+  return -1;
 }
 
 Access::Access() {
@@ -158,6 +160,30 @@ void copy(void* to, const void* from, size_t bytes) {
 void fill_bytes(void* to, int value, size_t bytes) {
   const Access access;
   std::memset(to, value, bytes);
+}
+
+namespace {
+std::mutex graph_lock;
+std::set<void*> open_graphs;
+std::atomic<int> open_graph_count{0};
+}  // namespace
+
+// The stream's handle is the graph that it fills.
+void* begin_graph() {
+  const std::lock_guard<std::mutex> guard(graph_lock);
+  ++open_graph_count;
+  return *open_graphs.insert(new Graph).first;
+}
+Graph* end_graph(void* stream) {
+  const std::lock_guard<std::mutex> guard(graph_lock);
+  --open_graph_count;
+  open_graphs.erase(stream);
+  return static_cast<Graph*>(stream);
+}
+Graph* graph_of(void* stream) {
+  if (open_graph_count.load(std::memory_order_relaxed) == 0) return nullptr;
+  const std::lock_guard<std::mutex> guard(graph_lock);
+  return open_graphs.contains(stream) ? static_cast<Graph*>(stream) : nullptr;
 }
 
 void check_arguments(const void* arguments, size_t bytes) {

@@ -7,6 +7,8 @@
 // FASTDL_SIM_MEMORY   bytes of each (default: 4 GiB)
 #pragma once
 #include <cstddef>
+#include <functional>
+#include <vector>
 
 #include "cuda/sim/scheduler.h"
 
@@ -17,7 +19,8 @@ size_t device_memory();
 void* allocate(int device, size_t bytes);  // null: no memory left
 void deallocate(int device, void* block);
 size_t memory_in_use(int device);
-bool is_device_pointer(const void* p);
+int device_of(const void* p);  // -1: no device's memory
+inline bool is_device_pointer(const void* p) { return device_of(p) >= 0; }
 void copy(void* to, const void* from, size_t bytes);
 void fill_bytes(void* to, int value, size_t bytes);
 
@@ -29,6 +32,12 @@ class Access {
   Access(const Access&) = delete;
   Access& operator=(const Access&) = delete;
 };
+
+// The kernels of a graph: taken down while a stream is one's, and run by run_graph.
+using Graph = std::vector<std::function<void()>>;
+void* begin_graph();              // the stream
+Graph* end_graph(void* stream);
+Graph* graph_of(void* stream);    // null: work put into it runs at once
 
 // Reports a word of a kernel's arguments that is an address outside device memory.
 void check_arguments(const void* arguments, size_t bytes);

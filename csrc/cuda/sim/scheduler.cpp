@@ -65,6 +65,21 @@ __attribute__((naked, noinline)) void swap_stacks(void** /*save*/, void* /*to*/)
       "popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbx\n popq %rbp\n ret");
 }
 
+void thread_main();
+
+// Where a thread that has not run yet begins. Written when it is switched to: most take over another's stack instead, and
+// a launch of threads that never wait touches one stack.
+#if defined(__SANITIZE_THREAD__)
+__attribute__((no_sanitize("thread")))
+#endif
+void prepare_stack(Thread& t) {
+  // Staggered, as equal offsets in all stacks would share cache sets.
+  void** top = reinterpret_cast<void**>(t.stack + kStackBytes - 64 - t.linear % 61 * 192);
+  *--top = nullptr;
+  *--top = reinterpret_cast<void*>(&thread_main);
+  t.stack_pointer = top - 6;
+}
+
 // Leaves the running context, kept at *save, for a thread, or for the host when `to` is null.
 #if defined(__SANITIZE_THREAD__)
 __attribute__((no_sanitize("thread")))
@@ -72,7 +87,10 @@ __attribute__((no_sanitize("thread")))
 void switch_to(void** save, [[maybe_unused]] void** fake_stack, Thread* to, [[maybe_unused]] bool dying = false) {
   Group* g = this_group;
   this_thread = to;
-  if (to) to->started = true;
+  if (to && !to->started) {
+    prepare_stack(*to);
+    to->started = true;
+  }
 #if defined(__SANITIZE_THREAD__)
   __tsan_switch_to_fiber(to ? to->tsan_fiber : g->host_tsan_fiber, 1 /* implies no order */);
 #endif
@@ -237,11 +255,6 @@ void start_thread(Thread& t, Block& b, const dim3& shape, unsigned linear) {
   t.copy_groups.clear();
   t.product_groups.clear();
   t.products_issued = 0;
-  // Staggered, as equal offsets in all stacks would share cache sets.
-  void** top = reinterpret_cast<void**>(t.stack + kStackBytes - 64 - linear % 61 * 192);
-  *--top = nullptr;
-  *--top = reinterpret_cast<void*>(&thread_main);
-  t.stack_pointer = top - 6;
 }
 
 void start_block(Block& b, const LaunchConfig& c, unsigned id, unsigned rank, unsigned threads) {
@@ -260,7 +273,12 @@ void run_worker(const LaunchConfig& c, void (*body)(void*), void* argument, std:
   static thread_local Stacks stacks;
   const unsigned threads = c.block.x * c.block.y * c.block.z, side_by_side = c.cluster;
   const unsigned blocks = c.grid.x * c.grid.y * c.grid.z;
+  // Kept from launch to launch, as they are large; a launch within a launch finds none.
+  static thread_local std::vector<Thread> kept_threads;
+  static thread_local std::vector<Block> kept_blocks;
   Group g;
+  g.threads.swap(kept_threads);
+  g.blocks.swap(kept_blocks);
   g.config = c;
   g.body = body;
   g.argument = argument;
@@ -285,7 +303,7 @@ void run_worker(const LaunchConfig& c, void (*body)(void*), void* argument, std:
     b.shared = static_cast<char*>(std::aligned_alloc(kSharedAlignment, rounded));
     b.extension = nullptr;
     b.release_extension = nullptr;
-    b.warps = std::vector<Warp>((threads + 31) / 32);
+    b.warps.resize((threads + 31) / 32);
 #if defined(__SANITIZE_ADDRESS__)
     __asan_poison_memory_region(b.shared + c.shared_bytes, rounded - c.shared_bytes);
 #endif
@@ -320,6 +338,8 @@ void run_worker(const LaunchConfig& c, void (*body)(void*), void* argument, std:
 #if defined(__SANITIZE_THREAD__)
   for (Thread& t : g.threads) __tsan_destroy_fiber(t.tsan_fiber);
 #endif
+  g.threads.swap(kept_threads);
+  g.blocks.swap(kept_blocks);
 }
 
 unsigned workers() {
