@@ -1,9 +1,9 @@
 // Direct convolution, forward and gradient of the input, vectorised over the channels that are written (few of them:
-// conv_by_pixels.cpp). A task is a block of about 512 pixels and up to 128 channels to
-// write. Channels are read in blocks of about 512 (channel, tap) steps: the source under the pixels is copied to scratch
-// with its padding (never im2col), then tiles of pixels x channels accumulate over the steps, with weights packed as a row
-// of channels a step. The gradient of the input is the same pass over the gradient of the output, with the weights'
-// channels exchanged, once for each phase of the stride. 2 N O OH OW (C / groups) KH KW FLOP; reads the source about
+// conv_by_pixels.cpp; 3 x 3 taps: conv_winograd.cpp, where the op chooses it). A task is a block of about 512 pixels and up
+// to 128 channels to write. Channels are read in blocks of about 512 (channel, tap) steps: the source under the pixels is
+// copied to scratch with its padding (never im2col), then tiles of pixels x channels accumulate over the steps, with weights
+// packed as a row of channels a step. The gradient of the input is the same pass over the gradient of the output, with the
+// weights' channels exchanged, once for each phase of the stride. 2 N O OH OW (C / groups) KH KW FLOP; reads the source about
 // (channels / 128) times and the packed weights once a block, from L2.
 // (Georganas et al., "Anatomy of high-performance deep learning convolutions on SIMD architectures", 2018;
 //  Dukhan, "The indirect convolution algorithm", 2019.)
