@@ -12,7 +12,7 @@ _METHODS = {
     elementwise: (
         "absolute acos acosh arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh "
         "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor clamp_max clamp_min clip "
-        "copysign cosh deg2rad divide eq fix float_power floor_divide fmod frac gcd ge greater greater_equal gt heaviside "
+        "conj_physical copysign cosh deg2rad divide eq fix float_power floor_divide fmod frac gcd ge greater greater_equal gt heaviside "
         "hypot lcm ldexp le less less_equal logical_and logical_not logical_or logical_xor lt multiply nan_to_num ne "
         "negative nextafter not_equal rad2deg remainder sgn sinh subtract true_divide"
     ),
