@@ -95,7 +95,8 @@ def linear_int8(rows, inputs, outputs):
         x = library.randn(rows, inputs)
         return lambda: model(x)
 
-    return Case(f"linear int8 {rows}x{inputs}->{outputs}", build, flops=2.0 * rows * inputs * outputs)
+    nbytes = 4.0 * rows * (inputs + outputs) + inputs * outputs
+    return Case(f"linear int8 {rows}x{inputs}->{outputs}", build, 2.0 * rows * inputs * outputs, nbytes)
 
 
 # --- whole training steps ---
