@@ -8,4 +8,3 @@
 from . import cpu as cpu
 from . import cuda as cuda
 from . import cudnn as cudnn
-
