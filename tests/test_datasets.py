@@ -364,10 +364,9 @@ def test_archives_that_cannot_be_read(registry, tmp_path):
         read_members(tmp_path / "missing.tar.gz", "*")
 
 
-def test_members_that_would_fill_the_memory_or_are_links(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastdl.datasets.package._MAX_BYTES", 10)
+def test_members_that_would_fill_the_memory_or_are_links():
     with pytest.raises(ValueError, match=r"the members \* are larger than 10 bytes"):
-        read_members(make_archive({"a": b"123456", "b": b"123456"}), "*")
+        read_members(make_archive({"a": b"123456", "b": b"123456"}), "*", max_bytes=10)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         link = tarfile.TarInfo("link.txt")
