@@ -367,10 +367,11 @@ def _new(name):
     def make(self, *args, dtype=None, device=None, requires_grad=False):
         from . import functions
 
-        return getattr(functions, name)(*args, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+        options = {"dtype": dtype or self.dtype, "device": device or self.device, "requires_grad": requires_grad}
+        return getattr(functions, name)(*args, **options)
 
     make.__name__ = make.__qualname__ = f"new_{name}"
-    make.__doc__ = f"`fastdl.{name}` with this tensor's dtype."
+    make.__doc__ = f"`fastdl.{name}` with this tensor's dtype, on its device."
     setattr(Tensor, f"new_{name}", make)
 
 

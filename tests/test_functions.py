@@ -499,3 +499,9 @@ def test_printing_options():
     assert "..." not in repr(fd.arange(2000))
     fd.set_printoptions(profile="default")
     assert fd.get_printoptions() == before
+
+
+@pytest.mark.parametrize("name", ["empty", "ones", "zeros"])
+def test_new_tensors_are_where_the_old_one_is(name):
+    for device in {"cpu", str(fd.get_default_device())}:
+        assert getattr(fd.zeros(1, device=device), f"new_{name}")(2).device == fd.device(device)
