@@ -13,6 +13,9 @@ import pytest
 import fastdl as fd
 
 ROOT = Path(__file__).resolve().parents[1]
+INSTALLED = str(
+    Path(fd.__file__).parents[1]
+)  # where the library is that the tests import: the checkout may have none built
 SCRIPT = ROOT / "bench" / "gpu_session.sh"
 
 pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="needs a checkout")
@@ -21,7 +24,7 @@ on_device = pytest.mark.skipif(fd.get_default_device().type != "cuda", reason="n
 
 def module(name, *arguments, **options):
     """python -m bench..., from the checkout."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([INSTALLED, str(ROOT)]), "PYTHONSAFEPATH": "1"}
     environment.pop("PYTHONSAFEPATH", None)
     return subprocess.run(
         [sys.executable, "-m", name, *map(str, arguments)],
@@ -103,9 +106,9 @@ def test_cases_of_a_gpus_size_run():
     before = f"import fastdl as fd; fd.set_default_device({fd.get_default_device().type!r})\n"
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([INSTALLED, str(ROOT / "tests"), str(ROOT)]),
+        "PYTHONSAFEPATH": "1",
     }
-    environment.pop("PYTHONSAFEPATH", None)
     done = subprocess.run(
         [sys.executable, "-c", before + SMALL], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300
     )
