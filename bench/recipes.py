@@ -23,14 +23,12 @@ class Trainer:
         return loss.item()
 
 
-def modules(library):
-    names = ("nn", "nn.functional", "nn.utils", "nn.utils.rnn", "optim", "optim.swa_utils")
-    return [importlib.import_module(f"{library.__name__}.{name}") for name in names]
-
-
 def recipe_classes(library):
     """The recipes' classes as they stand in fastdl, with the names fd, nn, F and optim of fastdl or torch."""
-    nn, functional, _, packing, optim, _ = modules(library)
+    nn, functional, packing, optim, _ = (
+        importlib.import_module(f"{library.__name__}.{name}")
+        for name in ("nn", "nn.functional", "nn.utils.rnn", "optim", "optim.swa_utils")
+    )
     if library is not fd:
         nn = SimpleNamespace(**vars(nn), RotaryEmbedding=rotary_embedding(library))
     classes = {
